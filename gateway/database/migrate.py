@@ -1,0 +1,155 @@
+"""The schema and its versions: forward only, all steps in one transaction, or nothing.
+
+The version is SQLite's `user_version`, the number of scripts that the file has seen. What is ours
+bears our `application_id`, so that no other program's file is ever changed. Before a
+store that holds something is changed, it is copied aside.
+"""
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.database.failure import sync_folder
+from gateway.errors import DamagedStore, ForeignFile, NewerSchema
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+APPLICATION_ID: Final = 0x486F_6D70
+"""`Homp`, at byte 68 of the file (https://www.sqlite.org/fileformat2.html §1.3)."""
+
+COPY_KEPT: Final = 7 * 86_400.0
+"""Seconds that the copy of an older version is kept: it holds what is deleted from the store."""
+
+_HEADER_BYTES: Final = 100
+_MAGIC: Final = b"SQLite format 3\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the first page says of a file, read without SQLite."""
+
+    application_id: int
+    version: int
+
+
+def read_header(path: Path) -> Header | None:
+    """Return the header of the store at `path`; None if there is no file yet, or an empty one.
+
+    Raises:
+        ForeignFile: it is a file of another kind.
+        OSError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except FileNotFoundError:
+        return None
+    if not header:
+        return None
+    if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
+        raise ForeignFile(path)
+    return Header(
+        application_id=int.from_bytes(header[68:72], "big"),
+        version=int.from_bytes(header[60:64], "big"),
+    )
+
+
+def check_header(path: Path, *, folder: Path = MIGRATIONS) -> None:
+    """Refuse a file that is not ours or too new, before SQLite touches it.
+
+    Raises:
+        ForeignFile: another program's file.
+        NewerSchema: written by a newer gateway.
+        OSError: it cannot be read.
+    """
+    header = read_header(path)
+    if header is None:
+        return
+    if header.application_id != APPLICATION_ID:
+        raise ForeignFile(path)
+    _check_version(path, found=header.version, known=len(_scripts(folder)))
+
+
+def migrate(connection: sqlite3.Connection, path: Path, *, folder: Path = MIGRATIONS) -> bool:
+    """Bring the store to the newest version; return whether it changed.
+
+    Args:
+        connection: in autocommit mode; nobody else uses the file.
+        path: where the store lies; the copy goes beside it.
+        folder: the numbered scripts.
+
+    Raises:
+        NewerSchema: the store has seen more scripts than there are.
+        DamagedStore: the store is no whole database.
+        sqlite3.Error: a script failed; the store is as it was.
+        OSError: no room for the copy; the store is as it was.
+    """
+    scripts = _scripts(folder)
+    version = version_of(connection)
+    _check_version(path, found=version, known=len(scripts))
+    if version == len(scripts):
+        return False
+    if version > 0:
+        _copy(connection, path, version=version)
+    # executescript() would commit a transaction opened before it, so BEGIN stands inside.
+    steps = "\n".join(script.read_text(encoding="utf-8") for script in scripts[version:])
+    try:
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{steps}\nPRAGMA user_version = {len(scripts)};\nCOMMIT;"
+        )
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    if violation := connection.execute("PRAGMA foreign_key_check").fetchone():
+        raise DamagedStore(path, reason=f"a row of {violation[0]} refers to nothing")
+    return True
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return how many scripts the store has seen."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def copies_of(path: Path) -> list[Path]:
+    """Return the copies of older versions beside the store."""
+    return sorted(path.parent.glob(f"{path.name}.v[0-9]*"))
+
+
+def drop_old_copies(path: Path, *, now: float) -> None:
+    """Delete copies that were made more than `COPY_KEPT` before `now` (Unix seconds)."""
+    for copy in copies_of(path):
+        with suppress(OSError):  # it can be deleted at the next start just as well
+            if now - copy.stat().st_mtime > COPY_KEPT:
+                copy.unlink()
+
+
+def _scripts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+
+
+def _check_version(path: Path, *, found: int, known: int) -> None:
+    if found > known:
+        raise NewerSchema(path, found=found, known=known)
+
+
+def _copy(connection: sqlite3.Connection, path: Path, *, version: int) -> None:
+    copy = path.with_name(f"{path.name}.v{version}")
+    unfinished = copy.with_name(copy.name + ".part")
+    unfinished.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(unfinished)) as target:
+            connection.backup(target)
+        handle = os.open(unfinished, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        unfinished.rename(copy)
+        sync_folder(copy.parent)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise

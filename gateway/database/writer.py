@@ -1,0 +1,282 @@
+"""The one thread that writes: everybody's transactions, in shared commits.
+
+    job     a function that is handed the connection; whole or not at all (a savepoint each)
+    group   the jobs that queued up while the last commit was on its way to the disk
+    commit  one fsync for the group; only then is anybody answered, all in one call to the loop
+
+The commit before is the timer, so a lone job waits for nobody and a hundred share one fsync. The
+same thread checkpoints, between groups: SQLite before 3.51.3 can corrupt a WAL that two connections
+write and checkpoint at once, and an answer should not wait for copying.
+"""
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias, TypeVar
+
+from gateway.database.failure import Marker, Trouble, describe, trouble
+from gateway.errors import Busy, DiskFull, Refusal, StorageFailed
+
+T = TypeVar("T")
+Work: TypeAlias = Callable[[sqlite3.Connection], T]
+
+PAGE_BYTES: Final = 4096
+"""SQLite's own page size."""
+
+JOB_PAGES: Final = 8
+"""Pages that a small job is counted as: a row, its indexes, a counter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much may wait, and when the write-ahead log is copied back."""
+
+    waiting_pages: int = 4096
+    """Pages of jobs that may wait (16 MiB): what they carry lies in memory."""
+    group_pages: int = 1024
+    """Pages after which a group is full (4 MiB): nobody waits for an endless transaction."""
+    checkpoint_pages: int = 4000
+    """Pages in the log after which it is copied back; more often would slow the answers down."""
+    truncate_after: float = 20.0
+    """Seconds after which the log is emptied: what was deleted leaves it within a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    work: Work[Any]
+    pages: int
+    done: "asyncio.Future[Any]" = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """The outcome of a job that was undone."""
+
+    error: Exception
+
+
+class Writer:
+    """Owns the writing connection from `start` to `close`.
+
+    Args:
+        connection: in autocommit mode, opened for use by another thread.
+        marker: where a failure is noted.
+        on_fatal: called in the loop, with the reason, when nothing more can be acknowledged.
+        limits: bounds of queue, group and log.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        marker: Marker,
+        on_fatal: Callable[[str], None],
+        limits: Limits,
+    ) -> None:
+        self._connection = connection
+        self._marker = marker
+        self._on_fatal = on_fatal
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._changed = threading.Condition()
+        self._waiting: deque[_Job] = deque()
+        self._waiting_pages = 0
+        self._closing = False
+        self._failed: str | None = None
+        self._commits = 0
+        self._log_pages = 0
+        self._log_since: float | None = None
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._thread = threading.Thread(target=self._run, name="database writer", daemon=True)
+
+    @property
+    def commits(self) -> int:
+        """How many groups were committed."""
+        return self._commits
+
+    @property
+    def failed(self) -> str | None:
+        """Why nothing more is acknowledged; None while all is well."""
+        return self._failed
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    async def write(self, work: Work[T], *, pages: int) -> T:
+        """Queue `work`; return its result once it is on the disk.
+
+        Raises:
+            Busy: too much is waiting already.
+            DiskFull: the disk has no room.
+            StorageFailed: the disk failed, now or earlier in this process.
+            Exception: whatever `work` raised; its changes are undone.
+        """
+        done: asyncio.Future[T] = self._loop.create_future()
+        job = _Job(work, pages, done)
+        with self._changed:
+            if self._failed:
+                raise StorageFailed
+            # A job larger than the whole queue still gets its turn when nothing else waits.
+            over = self._waiting_pages + pages > self._limits.waiting_pages
+            if self._closing or (over and self._waiting):
+                raise Busy
+            self._waiting.append(job)
+            self._waiting_pages += pages
+            self._changed.notify()
+        return await done  # a caller who is cancelled here cancels the wait, not the job
+
+    async def close(self) -> None:
+        """Commit what is queued, empty the log, close the connection, end the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        await asyncio.shield(self._ended)
+        self._thread.join()
+
+    def fail(self, reason: str) -> None:
+        """Acknowledge nothing more: note it on the disk, refuse what waits, tell the owner.
+
+        May be called from any thread; only the first call counts.
+        """
+        with self._changed:
+            if self._failed:
+                return
+            self._failed = reason
+            waiting, self._waiting_pages = list(self._waiting), 0
+            self._waiting.clear()
+            self._changed.notify()
+        self._marker.leave(reason)
+        self._settle(waiting, [_Raised(StorageFailed()) for _ in waiting])
+        self._tell(self._on_fatal, reason)
+
+    def _run(self) -> None:
+        try:
+            while (group := self._next_group()) is not None:
+                if group:
+                    self._commit(group)
+                self._checkpoint_if_due()
+            if not self._failed:
+                self._connection.close()  # copies the log back and removes it
+        except BaseException as error:  # whatever it is, nobody may wait for a dead thread
+            self.fail(describe(error))
+        self._tell(self._end)
+
+    def _next_group(self) -> list[_Job] | None:
+        with self._changed:
+            if not (self._waiting or self._closing or self._failed):
+                self._changed.wait(self._until_truncate())
+            if self._failed or (self._closing and not self._waiting):
+                return None
+            group, pages = list[_Job](), 0
+            while self._waiting and (not group or pages < self._limits.group_pages):
+                group.append(self._waiting.popleft())
+                pages += group[-1].pages
+            self._waiting_pages -= pages
+            return group
+
+    def _commit(self, group: list[_Job]) -> None:
+        try:
+            outcomes = self._transact(group)
+        except Exception as error:
+            # Until COMMIT returned, nothing is stored and nobody was told that it was.
+            with suppress(sqlite3.Error):
+                if self._connection.in_transaction:  # on a full disk SQLite has rolled back itself
+                    self._connection.execute("ROLLBACK")
+            if (refusal := _refusal(error)) is None:
+                self.fail(describe(error))
+                refusal = StorageFailed()
+            outcomes = [_Raised(refusal) for _ in group]
+        self._settle(group, outcomes)
+
+    def _transact(self, group: list[_Job]) -> list[Any]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        outcomes = [self._attempt(job) for job in group]
+        if self._failed:  # a reader met a broken page meanwhile
+            raise _Spoiled("another connection found the file broken")
+        self._connection.execute("COMMIT")
+        self._commits += 1
+        self._log_pages += sum(job.pages for job in group)
+        if self._log_since is None:
+            self._log_since = time.monotonic()
+        return outcomes
+
+    def _attempt(self, job: _Job) -> Any:
+        self._connection.execute("SAVEPOINT job")
+        try:
+            outcome = job.work(self._connection)
+        except Exception as error:
+            kind = trouble(error)
+            if kind is Trouble.FATAL or not self._connection.in_transaction:
+                raise
+            self._connection.execute("ROLLBACK TO job")
+            outcome = _Raised(_refusal(error) or error)
+        if not self._connection.in_transaction:
+            raise _Spoiled("a write ended the transaction that it shares")
+        self._connection.execute("RELEASE job")
+        return outcome
+
+    def _until_truncate(self) -> float | None:
+        if self._log_since is None:
+            return None
+        return max(0.0, self._log_since + self._limits.truncate_after - time.monotonic())
+
+    def _checkpoint_if_due(self) -> None:
+        if self._failed or self._log_since is None:
+            return
+        try:
+            if self._until_truncate() == 0.0:
+                self._truncate_log()
+            elif self._log_pages >= self._limits.checkpoint_pages:
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                self._log_pages = 0
+        except sqlite3.Error as error:
+            if trouble(error) is Trouble.FATAL:
+                self.fail(describe(error))
+            else:  # no room to copy back: everything is still safe in the log
+                self._log_since, self._log_pages = time.monotonic(), 0
+
+    def _truncate_log(self) -> None:
+        busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        self._log_since, self._log_pages = (time.monotonic() if busy else None), 0
+
+    def _settle(self, jobs: list[_Job], outcomes: list[Any]) -> None:
+        self._tell(_settle, jobs, outcomes)
+
+    def _tell(self, call: Callable[..., None], *arguments: Any) -> None:
+        with suppress(RuntimeError):  # the loop is closed: there is nobody left to tell
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _end(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+
+class _Spoiled(Exception):
+    """The group's transaction is not the one that was begun: nothing of it may be committed."""
+
+
+def _refusal(error: Exception) -> Refusal | None:
+    """Return what a caller is told for an error that the store survives; None for any other."""
+    match trouble(error):
+        case Trouble.BUSY:
+            return Busy()
+        case Trouble.FULL:
+            return DiskFull()
+        case _:
+            return None
+
+
+def _settle(jobs: list[_Job], outcomes: list[Any]) -> None:
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if job.done.done():  # the caller went away; the write stands or fell without him
+            continue
+        if isinstance(outcome, _Raised):
+            job.done.set_exception(outcome.error)
+        else:
+            job.done.set_result(outcome)

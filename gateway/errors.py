@@ -1,0 +1,122 @@
+"""What the gateway says no to, and why it may be unable to start.
+
+Refusal                    understood, and the answer is no: code, status, facts to act on
+├── Busy                   too much is waiting for the disk
+├── DiskFull               the disk has no room
+└── StorageFailed          the disk failed; nothing more is acknowledged by this process
+
+StartupError               for the owner of the box: a sentence that says what to do
+├── AlreadyRunning         another process holds the data folder
+├── FolderUnusable         no permission, no space, or no folder
+├── ForeignFile            the store's file belongs to another program
+├── NewerSchema            the store was written by a newer gateway
+└── DamagedStore           the store's file is broken
+
+A refusal goes to a phone and leaves the item with the sender (docs/protocol.md §12). A startup
+error goes to a terminal.
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class Refusal(Exception):
+    """The gateway understood and says no."""
+
+    code: ClassVar[str]
+    """What programs tell it by. It never changes."""
+
+    status: ClassVar[int]
+    """The HTTP status that goes with it."""
+
+    def facts(self) -> dict[str, int | str]:
+        """Return what the other side is told beside the code, ready for JSON."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+
+class Busy(Refusal):
+    """More is waiting for the disk than the gateway will hold; nothing was stored."""
+
+    code = "busy"
+    status = 503
+
+    def __init__(self, *, retry_after: int = 2) -> None:
+        super().__init__(f"too much is waiting for the disk; try again in {retry_after} s")
+        self.retry_after = retry_after
+        """Seconds to wait before the next try; the same for everybody."""
+
+
+class DiskFull(Refusal):
+    """The disk has no room; nothing was stored, and collecting still works."""
+
+    code = "disk-full"
+    status = 507
+
+    def __init__(self, *, retry_after: int = 600) -> None:
+        super().__init__(f"the gateway's disk is full; try again in {retry_after} s")
+        self.retry_after = retry_after
+        """Seconds to wait before the next try; the same for everybody."""
+
+
+class StorageFailed(Refusal):
+    """The disk failed. This process acknowledges nothing more; it ends and is started again."""
+
+    code = "storage-failed"
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("the gateway's disk failed; nothing was stored")
+
+
+class StartupError(Exception):
+    """The gateway cannot start; the sentence says what the owner can do."""
+
+
+class AlreadyRunning(StartupError):
+    """Another process holds the data folder."""
+
+    def __init__(self, folder: Path, *, pid: int | None) -> None:
+        holder = f"the gateway with process id {pid}" if pid else "another process"
+        super().__init__(
+            f"{folder} is in use by {holder}. Stop that one first, or use its commands."
+        )
+        self.pid = pid
+
+
+class FolderUnusable(StartupError):
+    """The data folder cannot be used as one."""
+
+
+class ForeignFile(StartupError):
+    """The file at the store's place was not written by this program."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is not a Homepost store and was left untouched. "
+            "Move it away, or choose another data folder."
+        )
+
+
+class NewerSchema(StartupError):
+    """The store was written by a newer gateway."""
+
+    def __init__(self, path: Path, *, found: int, known: int) -> None:
+        super().__init__(
+            f"{path} has schema version {found}, and this gateway knows versions up to {known}. "
+            "The file was left untouched. Install the newer gateway again, or put back the copy "
+            "that its upgrade left beside the file."
+        )
+        self.found = found
+        self.known = known
+
+
+class DamagedStore(StartupError):
+    """The store's file is broken."""
+
+    def __init__(self, path: Path, *, reason: str) -> None:
+        super().__init__(
+            f"{path} is damaged ({reason}) and was left as it is. Move it and the files beside it "
+            "whose names begin alike to another folder, put back a copy if you have one, and start "
+            "again: phones that are still paired send what they hold once more."
+        )
+        self.reason = reason
