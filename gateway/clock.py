@@ -7,7 +7,7 @@ jump back. Nothing may die of that, so lives are counted in steady time:
     across a restart  it goes on by the wall clock's difference, never back, at most `MAX_GAP`
     the first start   it begins at the wall clock, or at the build date if that is later
 
-docs/decisions/0002-steady-clock.md says what this costs.
+docs/decisions/0005-steady-clock.md says what this costs.
 """
 
 import time

@@ -45,6 +45,12 @@ def trouble(error: BaseException) -> Trouble:
             return Trouble.FATAL
 
 
+def file_is_broken(error: sqlite3.Error) -> bool:
+    """Return whether a reader's error says something of the disk, and not of its own statement."""
+    broken = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in broken
+
+
 def describe(error: BaseException) -> str:
     """Return the error in words for the marker, with SQLite's own name for it."""
     return f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"

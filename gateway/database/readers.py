@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import aiosqlite
 
-from gateway.database.failure import Trouble, describe, trouble
+from gateway.database.failure import Trouble, describe, file_is_broken, trouble
 from gateway.errors import Busy, StorageFailed
 
 T = TypeVar("T")
@@ -79,14 +79,12 @@ class Readers:
                 with suppress(sqlite3.Error):
                     await connection.execute("ROLLBACK")
         except sqlite3.Error as error:
-            match trouble(error):
-                case Trouble.FATAL:
-                    self._on_fatal(describe(error))
-                    raise StorageFailed from error
-                case Trouble.BUSY:
-                    raise Busy from error
-                case _:
-                    raise
+            if file_is_broken(error):
+                self._on_fatal(describe(error))
+                raise StorageFailed from error
+            if trouble(error) is Trouble.BUSY:
+                raise Busy from error
+            raise
         finally:
             self._free.put_nowait(connection)
 

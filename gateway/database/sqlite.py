@@ -6,7 +6,7 @@
 
 What is written survives a power cut (WAL with `synchronous = FULL`); what is deleted is overwritten
 (`secure_delete`) and leaves the log within a minute.
-Source: https://www.sqlite.org/pragma.html; docs/decisions/0001-one-writer-thread.md.
+Source: https://www.sqlite.org/pragma.html; docs/decisions/0004-one-writer-thread.md.
 """
 
 import asyncio
