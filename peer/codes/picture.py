@@ -3,12 +3,12 @@
 A picture comes from anybody, so it is bounded before it is decoded: the bytes of the file, then the
 pixels that its header promises, and only the two formats that cameras and screenshots use.
 
-| shown in the picture                 | answer                        |
-|--------------------------------------|-------------------------------|
-| one code of ours, foreign ones or not| its text                      |
-| several different codes of ours      | SeveralCodes, which names them|
-| foreign codes only                   | ForeignCode                   |
-| nothing that can be read             | NoCode                        |
+| shown in the picture                  | answer                         |
+|---------------------------------------|--------------------------------|
+| one code of ours, foreign ones or not | its text                       |
+| several different codes of ours       | SeveralCodes, which names them |
+| foreign codes only                    | ForeignCode                    |
+| nothing that can be read              | NoCode                         |
 
 What the code says is judged by `wire.codes`, not here.
 """
@@ -36,7 +36,7 @@ from wire.codes import kind_of
 from wire.codes import looks_like_code as is_ours
 
 MAX_BYTES: Final = 32 * 1024 * 1024
-"""Bytes of a picture: a phone's largest JPEG stays below 30 MB."""
+"""Bytes of a picture: several times a usual photo, since it is held in memory whole."""
 MAX_PIXELS: Final = 64_000_000
 """Pixels of a picture: a 50-megapixel camera's fit, at four bytes each in memory."""
 WORKING_SIDE: Final = 4096
