@@ -3,7 +3,19 @@
 Refusal                    understood, and the answer is no: code, status, facts to act on
 ├── Busy                   too much is waiting for the disk
 ├── DiskFull               the disk has no room
-└── StorageFailed          the disk failed; nothing more is acknowledged by this process
+├── StorageFailed          the disk failed; nothing more is acknowledged by this process
+├── LaneRefused            no such lane, or a proof that does not fit: nobody learns which
+├── IdTaken                another parcel came on this lane under this id
+├── MailboxFull            the mailbox, or the lane's part of it, has no room
+├── TooManyRequests        more than is allowed in this time
+├── SyncFirst              a lane change that rests on an old state
+├── TooManyLanes           a seat has all the lanes it can have
+├── NoSuchSeat             the seat was removed
+├── SeatTaken              the device or person is enrolled already, at another place
+├── DeviceRevoked          the device was taken off its person's card
+├── DeviceUnknown          no seat knows this device
+├── CardTaken              another statement stands at this place of the card
+└── NoPrekeys              the seat has left no prekeys
 
 StartupError               for the owner of the box: a sentence that says what to do
 ├── AlreadyRunning         another process holds the data folder
@@ -66,6 +78,141 @@ class StorageFailed(Refusal):
 
     def __init__(self) -> None:
         super().__init__("the gateway's disk failed; nothing was stored")
+
+
+class LaneRefused(Refusal):
+    """There is no such lane, it is another's, it is over, or the proof does not fit."""
+
+    code = "lane-refused"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("the lane is unknown or the proof does not fit")
+
+
+class IdTaken(Refusal):
+    """Another parcel came on this lane under this id; trying again is no use."""
+
+    code = "id-taken"
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("another parcel came under this id: choose a new one")
+
+
+class MailboxFull(Refusal):
+    """There is no room; the sender keeps the item and tries later.
+
+    The time to wait is the same for everybody: one that told how full the mailbox is would tell a
+    sender when its owner collects.
+    """
+
+    code = "mailbox-full"
+    status = 507
+
+    def __init__(self, *, retry_after: int = 3600) -> None:
+        super().__init__(f"the mailbox has no room; try again in {retry_after} s")
+        self.retry_after = retry_after
+        """Seconds to wait before the next try; the same for everybody."""
+
+
+class TooManyRequests(Refusal):
+    """More was asked for than is allowed in this time."""
+
+    code = "too-many-requests"
+    status = 429
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(f"too many requests; try again in {retry_after} s")
+        self.retry_after = retry_after
+        """Seconds to wait before the next try."""
+
+
+class SyncFirst(Refusal):
+    """A lane change rests on an older state than an earlier one; learn the newer state first."""
+
+    code = "sync-first"
+    status = 409
+
+    def __init__(self, *, position: int) -> None:
+        super().__init__(f"this change rests on an old state; the newest is {position}")
+        self.position = position
+        """The state-log position that the newest change rested on."""
+
+
+class TooManyLanes(Refusal):
+    """A seat has all the lanes it can have."""
+
+    code = "too-many-lanes"
+    status = 409
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(f"a seat has at most {limit} lanes; revoke some first")
+        self.limit = limit
+
+
+class NoSuchSeat(Refusal):
+    """The seat is not there, or not any more."""
+
+    code = "no-such-seat"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("there is no such seat")
+
+
+class SeatTaken(Refusal):
+    """The device or the person has a seat here already, and this is not the same one."""
+
+    code = "seat-taken"
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("this device or person has a seat here already; remove that one first")
+
+
+class DeviceRevoked(Refusal):
+    """The device was taken off its person's card; it never comes back."""
+
+    code = "revoked"
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("this device was revoked: pair it again as a new one")
+
+
+class DeviceUnknown(Refusal):
+    """No seat knows this device."""
+
+    code = "unauthorized"
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("this gateway does not know the device: pair it first")
+
+
+class CardTaken(Refusal):
+    """Another statement stands at this place of the card; make yours again on top of it."""
+
+    code = "card-taken"
+    status = 409
+
+    def __init__(self, *, epoch: int, seq: int) -> None:
+        super().__init__(f"another statement stands at {epoch}.{seq} of this card")
+        self.epoch = epoch
+        self.seq = seq
+
+
+class NoPrekeys(Refusal):
+    """The seat has left no prekeys; its owner's phone has to come online once."""
+
+    code = "no-prekeys"
+    status = 409
+
+    def __init__(self, *, retry_after: int = 3600) -> None:
+        super().__init__(f"there are no prekeys; try again in {retry_after} s")
+        self.retry_after = retry_after
+        """Seconds to wait before the next try; the same for everybody."""
 
 
 class StartupError(Exception):
