@@ -136,12 +136,12 @@ def _load(connection: sqlite3.Connection, device: DeviceId, cursor: Cursor) -> _
     ).fetchone()
     if row is None:
         raise DeviceUnknown
-    seat_raw, revoked, acknowledged, acknowledged_parcel, epoch, last_seq = row
+    seat_raw, revoked, acknowledged, there, epoch, last_seq = row
     if revoked:
         raise DeviceRevoked
-    there = (
-        acknowledged_parcel if cursor.seq == acknowledged else _parcel_at(connection, row, cursor)
-    )
+    seat = SeatId(seat_raw)
+    if cursor.seq != acknowledged:
+        there = _parcel_at(connection, seat, cursor.seq)
     past = connection.execute(
         "SELECT 1 FROM past_epoch WHERE seat = ? AND epoch = ?", (seat.raw, cursor.epoch.raw)
     ).fetchone()
