@@ -1,1 +1,1 @@
-"""What both sides speak: bytes and values in, values and decisions out. No I/O, no clock, no dice."""
+"""What both sides speak: bytes in, decisions out. No I/O, no clock, no dice."""

@@ -17,7 +17,7 @@ import cbor2
 
 from wire.errors import Malformed
 
-Value: TypeAlias = "int | bytes | str | bool | None | list[Value] | dict[int, Value]"
+Value: TypeAlias = "int | bytes | str | bool | list[Value] | dict[int, Value] | None"
 
 MAX_DEPTH: Final = 8
 """Lists and maps inside each other. Our deepest message has five; a parser bomb has thousands."""

@@ -1,4 +1,4 @@
-"""Where a gateway may be reached: an address or a name with a port, in a form short enough for a QR.
+"""Where a gateway may be reached: a host and a port, in a form short enough for a QR.
 
     4 || IPv4 (4) || port (2)        6 || IPv6 (16) || port (2)        1 || port (2) || name
 

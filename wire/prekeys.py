@@ -1,4 +1,4 @@
-"""Prekeys: public keys that a device leaves at its gateway, so that a first letter needs nobody awake.
+"""Prekeys: public keys that a device leaves at its gateway for first letters.
 
 Each is signed by the device under the name of its kind, so that none can stand in for another
 (docs/protocol.md §10).
@@ -16,6 +16,7 @@ from typing import Final
 
 from nacl.signing import SigningKey
 
+from wire.card import MAX_CHAIN, MAX_DEVICES, MAX_STATEMENT
 from wire.codec import Value, encode
 from wire.errors import Malformed
 from wire.fields import Fields
@@ -166,19 +167,32 @@ def decode_upload(data: bytes) -> tuple[Prekey, ...]:
     return tuple(Prekey.from_value(one) for one in found)
 
 
-def encode_bundles(bundles: tuple[Bundle, ...]) -> bytes:
-    """Return the answer to a sender: one bundle for each device of the seat."""
-    return encode({0: 1, 1: [one.to_value() for one in bundles]})
+@dataclass(frozen=True, slots=True)
+class Bundles:
+    """What a sender is given: a bundle for each device, and the card that lists those devices."""
+
+    bundles: tuple[Bundle, ...]
+    chain: tuple[bytes, ...]
 
 
-def decode_bundles(data: bytes) -> tuple[Bundle, ...]:
-    """Read bundles; the signatures are not checked here.
+def encode_bundles(bundles: tuple[Bundle, ...], *, chain: tuple[bytes, ...]) -> bytes:
+    """Return the answer to a sender: one bundle for each device of the seat, and its card."""
+    return encode({0: 1, 1: [one.to_value() for one in bundles], 2: list(chain)})
+
+
+def decode_bundles(data: bytes) -> Bundles:
+    """Read bundles; neither their signatures nor the card are checked here.
 
     Raises:
         WireError: the bytes are no such answer of this version.
     """
-    fields = Fields.read(data, limit=10 * BUNDLE_LIMIT, what="bundles")
+    limit = MAX_DEVICES * BUNDLE_LIMIT + MAX_CHAIN * MAX_STATEMENT
+    fields = Fields.read(data, limit=limit, what="bundles")
     fields.version(0, known=1)
-    found = fields.list(1, limit=10)
+    found = fields.list(1, limit=MAX_DEVICES)
+    chain = fields.list(2, limit=MAX_CHAIN)
     fields.end()
-    return tuple(Bundle.from_value(one) for one in found)
+    statements = tuple(one for one in chain if isinstance(one, bytes))
+    if len(statements) != len(chain):
+        raise Malformed("a statement is a byte string")
+    return Bundles(tuple(Bundle.from_value(one) for one in found), statements)
