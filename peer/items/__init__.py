@@ -1,0 +1,1 @@
+"""What people and their devices tell each other."""

@@ -1,0 +1,1 @@
+"""The only folder that seals and opens; nothing else of the program holds a secret key."""

@@ -1,0 +1,359 @@
+"""Items: the kinds there are, and the exact bytes that are signed and kept.
+
+    kind  name        content                                    for
+    1     letter      text, perhaps a file                       the reader
+    2     resend      which letters did not come                 the sender's device
+    3     gone        which of them cannot come any more         who asked
+    4     heartbeat   nothing                                    the session heals
+    5     card        statements that continue my card           whoever holds it
+    6     lanes       new lanes for you                          the recipient's device
+    7     reset       letters I could not open: begin again      the sender's device
+
+An item is decoded for showing and kept as the bytes that came, because they are what was signed.
+Fields and kinds that this program does not know are kept; an item that says that one of them must
+be understood is shown as "needs a newer app" (docs/protocol.md §9).
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+from wire.codec import Value, decode, encode
+from wire.errors import Malformed
+from wire.fields import Fields
+from wire.ids import DeviceId, ItemId, PersonId
+from wire.kdf import hash16
+from wire.lanes import LaneClass, LaneSecret
+
+VERSION: Final = 1
+NONCE_BYTES: Final = 16
+MAX_ITEM: Final = 1_000_000
+"""Bytes of the largest item: with its envelope it fits in one parcel, for ten devices too."""
+MAX_TEXT: Final = 65_535
+MAX_FILE_NAME: Final = 255
+MAX_FILE_TYPE: Final = 127
+MAX_RANGES: Final = 64
+MAX_NUMBER: Final = (1 << 63) - 1
+MAX_STATEMENTS: Final = 64
+MAX_STATEMENT: Final = 4096
+_KNOWN_FIELDS: Final = frozenset(range(8))
+
+
+class Kind(IntEnum):
+    """The kinds this program knows."""
+
+    LETTER = 1
+    RESEND = 2
+    GONE = 3
+    HEARTBEAT = 4
+    CARD = 5
+    LANES = 6
+    RESET = 7
+
+
+class TooLong(Exception):
+    """A text, a file or its name is longer than a letter holds."""
+
+    code = "too-long"
+
+    def __init__(self, what: str, *, size: int, limit: int) -> None:
+        super().__init__(f"{what} has {size} bytes; at most {limit} fit in a letter")
+        self.what = what
+        self.size = size
+        self.limit = limit
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that comes with a letter; the name is only a suggestion."""
+
+    name: str
+    type: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A text for one person, perhaps with a file."""
+
+    text: str = field(repr=False)
+    file: File | None = None
+
+    @classmethod
+    def write(cls, text: str, file: File | None = None) -> "Letter":
+        """Make a letter of what somebody typed: text in normal form C, lengths checked.
+
+        Raises:
+            TooLong: the text, the file or its name does not fit.
+        """
+        text = unicodedata.normalize("NFC", text)
+        _fits("the text", text.encode("utf-8"), MAX_TEXT)
+        if file is not None:
+            name = unicodedata.normalize("NFC", file.name)
+            file = File(name, file.type, file.data)
+            _fits("the file's name", name.encode("utf-8"), MAX_FILE_NAME)
+            _fits("the file's type", file.type.encode("utf-8"), MAX_FILE_TYPE)
+            _fits("the file", file.data, MAX_ITEM - MAX_TEXT - 1024)
+        return cls(text, file)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Numbers from `first` to `last`, both included, as one device counts towards one person."""
+
+    first: int
+    last: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.first <= self.last <= MAX_NUMBER:
+            raise Malformed(f"no range from {self.first} to {self.last}")
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """These letters of `device` did not come: send them again, or say that they are gone."""
+
+    device: DeviceId
+    ranges: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """These letters of `device` cannot come any more: expired, withdrawn or lost."""
+
+    device: DeviceId
+    ranges: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """I am here; says nothing, and lets the session take a step."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardUpdate:
+    """Signed statements that continue the author's card."""
+
+    statements: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """Lanes on which the recipient may write to the author from now on."""
+
+    lanes: tuple[tuple[LaneClass, LaneSecret], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """I cannot open what your device sends: begin a new session and send these again.
+
+    `highest` is the highest number seen of that device; it counts on from there.
+    """
+
+    device: DeviceId
+    highest: int
+    ranges: tuple[Range, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Something a newer app has written; kept until this one is new enough."""
+
+    kind: int
+    value: Value = field(repr=False)
+
+
+Content = Letter | Resend | Gone | Heartbeat | CardUpdate | Lanes | Reset | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What is signed: who says what, and when by the author's clock.
+
+    `time` is a hybrid logical clock: milliseconds since 1970 in the upper 48 bits, a counter below.
+    """
+
+    author: PersonId
+    device: DeviceId
+    time: int
+    nonce: bytes
+    content: Content
+
+    @property
+    def seconds(self) -> float:
+        """When it was written, in Unix seconds by the author's clock."""
+        return (self.time >> 16) / 1000
+
+    def encode(self) -> bytes:
+        """Return the bytes to sign.
+
+        Raises:
+            ValueError: a text is not in normal form C.
+        """
+        kind, value = _written(self.content)
+        return encode(
+            {
+                0: VERSION,
+                1: kind,
+                2: self.author.raw,
+                3: self.device.raw,
+                4: self.time,
+                5: self.nonce,
+                6: value,
+            }
+        )
+
+    @classmethod
+    def decode(cls, body: bytes) -> "Item":
+        """Read signed bytes. Fields 0 to 5 keep their meaning in every version.
+
+        Raises:
+            Malformed: they are no item, or a known kind with another content.
+        """
+        value = decode(body, limit=MAX_ITEM)
+        fields = Fields(value, what="item")
+        version = fields.integer(0, low=1, high=255)
+        kind = fields.integer(1, low=0, high=MAX_NUMBER)
+        author, device = PersonId(fields.raw(2)), DeviceId(fields.raw(3))
+        time = fields.integer(4, low=0, high=(1 << 64) - 1)
+        nonce = fields.raw(5, size=NONCE_BYTES)
+        content = value.get(6) if isinstance(value, dict) else None
+        must = fields.list(7, limit=64) if fields.has(7) else []
+        if version != VERSION or kind not in _READERS or not _understood(must):
+            return cls(author, device, time, nonce, Unknown(kind, content))
+        return cls(author, device, time, nonce, _READERS[kind](Fields(content, what="content")))
+
+
+def item_id(body: bytes) -> ItemId:
+    """Return the id of an item by its signed bytes: whoever holds them gets the same."""
+    return ItemId(hash16("item-id", body))
+
+
+def now_as_time(now: float) -> int:
+    """Return the clock value for `now` in Unix seconds."""
+    return max(0, int(now * 1000)) << 16
+
+
+def _fits(what: str, data: bytes, limit: int) -> None:
+    if len(data) > limit:
+        raise TooLong(what, size=len(data), limit=limit)
+
+
+def _understood(must: list[Value]) -> bool:
+    return all(type(one) is int and one in _KNOWN_FIELDS for one in must)
+
+
+def _written(content: Content) -> tuple[int, Value]:
+    match content:
+        case Letter(text, None):
+            return Kind.LETTER.value, {0: text}
+        case Letter(text, File(name, type_, data)):
+            return Kind.LETTER.value, {0: text, 1: [name, type_, data]}
+        case Resend(device, ranges):
+            return Kind.RESEND.value, {0: device.raw, 1: _range_values(ranges)}
+        case Gone(device, ranges):
+            return Kind.GONE.value, {0: device.raw, 1: _range_values(ranges)}
+        case Heartbeat():
+            return Kind.HEARTBEAT.value, {}
+        case CardUpdate(statements):
+            return Kind.CARD.value, {0: list(statements)}
+        case Lanes(lanes):
+            return Kind.LANES.value, {0: [[int(one), secret.raw] for one, secret in lanes]}
+        case Reset(device, highest, ranges):
+            return Kind.RESET.value, {0: device.raw, 1: highest, 2: _range_values(ranges)}
+        case Unknown(kind, value):
+            return kind, value
+    raise TypeError(f"a {type(content).__name__} is no content")
+
+
+def _range_values(ranges: Iterable[Range]) -> list[Value]:
+    return [[one.first, one.last] for one in ranges]
+
+
+def _ranges(fields: Fields, key: int) -> tuple[Range, ...]:
+    found = []
+    for value in fields.list(key, limit=MAX_RANGES):
+        match value:
+            case [int(first), int(last)] if not isinstance(first, bool):
+                found.append(Range(first, last))
+            case _:
+                raise Malformed("a range is a list of two numbers")
+    return tuple(found)
+
+
+def _letter(fields: Fields) -> Letter:
+    text = fields.text(0, limit=MAX_TEXT)
+    if not fields.has(1):
+        return Letter(text)
+    file = Fields(dict(enumerate(fields.list(1, limit=3))), what="file")
+    return Letter(
+        text,
+        File(
+            file.text(0, limit=MAX_FILE_NAME),
+            file.text(1, limit=MAX_FILE_TYPE),
+            file.raw(2, limit=MAX_ITEM),
+        ),
+    )
+
+
+def _resend(fields: Fields) -> Resend:
+    return Resend(DeviceId(fields.raw(0)), _ranges(fields, 1))
+
+
+def _gone(fields: Fields) -> Gone:
+    return Gone(DeviceId(fields.raw(0)), _ranges(fields, 1))
+
+
+def _heartbeat(_fields: Fields) -> Heartbeat:
+    return Heartbeat()
+
+
+def _card(fields: Fields) -> CardUpdate:
+    statements = []
+    for value in fields.list(0, limit=MAX_STATEMENTS):
+        if not isinstance(value, bytes) or len(value) > MAX_STATEMENT:
+            raise Malformed("a statement is a byte string of at most 4096 bytes")
+        statements.append(value)
+    return CardUpdate(tuple(statements))
+
+
+def _lanes(fields: Fields) -> Lanes:
+    return Lanes(lanes_from_value(fields.list(0, limit=len(LaneClass))))
+
+
+def lanes_from_value(value: list[Value]) -> tuple[tuple[LaneClass, LaneSecret], ...]:
+    """Read lanes as they stand in an item or in an introduction: class and secret of each.
+
+    Raises:
+        Malformed: no lane, or two of one class.
+    """
+    found: dict[LaneClass, LaneSecret] = {}
+    for one in value:
+        match one:
+            case [int(number), bytes(secret)] if number in set(LaneClass):
+                found[LaneClass(number)] = LaneSecret(secret)
+            case _:
+                raise Malformed("a lane is a class and a secret")
+    if len(found) != len(value):
+        raise Malformed("two lanes of one class")
+    return tuple(found.items())
+
+
+def _reset(fields: Fields) -> Reset:
+    device = DeviceId(fields.raw(0))
+    highest = fields.integer(1, low=0, high=MAX_NUMBER)
+    return Reset(device, highest, _ranges(fields, 2))
+
+
+_READERS: Final[dict[int, Callable[[Fields], Content]]] = {
+    Kind.LETTER: _letter,
+    Kind.RESEND: _resend,
+    Kind.GONE: _gone,
+    Kind.HEARTBEAT: _heartbeat,
+    Kind.CARD: _card,
+    Kind.LANES: _lanes,
+    Kind.RESET: _reset,
+}

@@ -1,0 +1,127 @@
+"""The keys of a person and of her devices, and the key that two persons share.
+
+    recovery seed (16)  ->  root key R (Ed25519)           who she is; signs the card rarely
+    device              ->  dk (Ed25519), ik (X25519)      never leave the device
+    person key, generation g: seed s_g (32)  ->  box key   X25519; on the card; renewed at a revocation
+    pair key K                                             of two persons; seals their envelopes
+
+K needs both a Diffie-Hellman of the two box keys and S, 32 bytes from the exchange in which the two
+became contacts. A revoked phone knows S and lacks the new box key; whoever breaks X25519 one day
+lacks S. A new generation makes a new K with no message between the two (docs/protocol.md §6.2-6.4).
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from nacl.signing import SigningKey
+
+from peer.keys.primitives import KEY_BYTES, Exchange, Random
+from wire.ids import DeviceId, DeviceKey, PersonId
+from wire.kdf import framed, hkdf
+
+SEED_BYTES: Final = 16
+
+Purpose = Literal["envelope", "tag", "gossip"]
+
+
+def root_key(seed: bytes) -> SigningKey:
+    """Return the root key that a recovery seed (16 bytes) stands for (docs/protocol.md §6.2)."""
+    if len(seed) != SEED_BYTES:
+        raise ValueError(f"a recovery seed has {SEED_BYTES} bytes, not {len(seed)}")
+    return SigningKey(hkdf(seed, info=b"homepost/root/1"))
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The secret keys of this device: `signing` is dk, `exchange` is ik."""
+
+    signing: SigningKey = field(repr=False)
+    exchange: Exchange
+
+    @classmethod
+    def generate(cls, random: Random) -> "Device":
+        """Make the keys of a new device."""
+        return cls(SigningKey(random(KEY_BYTES)), Exchange.generate(random))
+
+    @property
+    def key(self) -> DeviceKey:
+        """The public half of dk: the device's name on the card."""
+        return DeviceKey(bytes(self.signing.verify_key))
+
+    @property
+    def id(self) -> DeviceId:
+        """The device's short name in envelopes and items."""
+        return self.key.device
+
+
+@dataclass(frozen=True, slots=True)
+class PersonKey:
+    """The person key of one generation; generations count from 1."""
+
+    generation: int
+    seed: bytes = field(repr=False)
+
+    @classmethod
+    def generate(cls, generation: int, random: Random) -> "PersonKey":
+        """Make the person key of a new generation."""
+        return cls(generation, random(KEY_BYTES))
+
+    @property
+    def box(self) -> Exchange:
+        """The X25519 pair whose public half stands on the card."""
+        return Exchange(hkdf(self.seed, info=b"homepost/person-box/1"))
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Everything this device holds of its person; the root key is not part of it."""
+
+    person: PersonId
+    device: Device
+    person_key: PersonKey
+
+
+@dataclass(frozen=True, slots=True)
+class BoxKey:
+    """A person's public box key, as her card has it."""
+
+    person: PersonId
+    generation: int
+    public: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PairKey:
+    """K: what two persons share under one pair of generations. Never a key itself."""
+
+    secret: bytes = field(repr=False)
+
+    @classmethod
+    def of(
+        cls, person: PersonId, person_key: PersonKey, *, theirs: BoxKey, shared: bytes
+    ) -> "PairKey":
+        """Derive K; both persons get the same.
+
+        Args:
+            person: who we are.
+            person_key: our person key.
+            theirs: the other's box key.
+            shared: S, 32 bytes, from the exchange.
+
+        Raises:
+            WeakKey: the other's box key has a low order.
+        """
+        agreed = person_key.box.agree(theirs.public)
+        ends = sorted(
+            [
+                (person.raw, person_key.generation.to_bytes(4, "big")),
+                (theirs.person.raw, theirs.generation.to_bytes(4, "big")),
+            ]
+        )
+        (low, low_generation), (high, high_generation) = ends
+        info = framed("friend", low, high, low_generation, high_generation)
+        return cls(hkdf(agreed + shared, info=info))
+
+    def child(self, purpose: Purpose, *, sender: PersonId, recipient: PersonId) -> bytes:
+        """Return the key (32 bytes) of one purpose in one direction."""
+        return hkdf(self.secret, info=framed(f"friend-{purpose}", sender.raw, recipient.raw))

@@ -1,0 +1,367 @@
+"""One step of the double ratchet: state and message in, new state and message out.
+
+    begin   the initiator's first step        seal   a further message
+    accept  the responder's first step        open   a message that came
+    place   where a message stands in its session, read without opening it
+
+Nothing is kept here. A step gets the state as bytes and returns the next one, and whoever calls
+stores it in the transaction that also keeps the message; a step that fails returns nothing, so the
+stored state stays byte for byte what it was. Keys of messages that were skipped are handed out to
+be stored in rows of their own, for there may be a thousand.
+
+Underneath is the library `doubleratchet`, whose coroutines never wait and are run to their end at
+once. Replace it by writing these five methods over another one (docs/protocol.md §6.6).
+
+Source: Perrin, Marlinspike, "The Double Ratchet Algorithm", revision 1, §3, §5.2.
+"""
+
+import hmac
+import struct
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final, Protocol, TypeVar
+
+import doubleratchet
+from doubleratchet.models import SkippedMessageKeyModel
+
+from peer.keys.errors import Broken, Damaged, Duplicate, TooFarAhead
+from peer.keys.primitives import Exchange, Random, seal, system_random, unseal
+from wire.codec import Value, decode, encode
+from wire.errors import Malformed
+from wire.kdf import framed, hkdf
+
+MAX_SKIPPED: Final = 1000
+"""Messages that may be missing before one that came, and keys kept for them in one session.
+
+Letters travel by two ways, so a gap is normal; a thousand keys take 0.2 ms to derive."""
+
+HEADER: Final = struct.Struct(">32sII")
+"""Ratchet key (32), length of the chain before (4), number in this chain from 0 (4)."""
+
+_STATE_LIMIT: Final = 512
+_CHAIN_CONSTANT: Final = b"\x02\x01"
+"""HMAC of 2 is the next chain key, HMAC of 1 the message key, as the source recommends."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message stands: its chain, by the ratchet key, and its number there."""
+
+    chain: bytes
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedKey:
+    """The key of a message that has not come yet."""
+
+    place: Place
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The state to store before `message` leaves the phone."""
+
+    state: bytes = field(repr=False)
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The state to store together with `plaintext`, and the keys that were skipped on the way."""
+
+    state: bytes = field(repr=False)
+    plaintext: bytes = field(repr=False)
+    skipped: tuple[SkippedKey, ...]
+
+
+class Ratchet(Protocol):
+    """The steps of a ratchet; `about` is bound to the message and not included in it."""
+
+    def begin(self, secret: bytes, *, their_key: bytes, plaintext: bytes, about: bytes) -> Sealed:
+        """Begin a session towards whoever holds the secret half of `their_key` (X25519).
+
+        Raises:
+            WeakKey: `their_key` has a low order.
+        """
+
+    def accept(self, secret: bytes, *, own_key: Exchange, message: bytes, about: bytes) -> Opened:
+        """Take up a session that the other side began, with any of its first messages.
+
+        Raises:
+            Broken, TooFarAhead, WeakKey: as `open`.
+        """
+
+    def seal(self, state: bytes, plaintext: bytes, *, about: bytes) -> Sealed:
+        """Seal the next message."""
+
+    def open(
+        self, state: bytes, message: bytes, *, about: bytes, skipped: SkippedKey | None = None
+    ) -> Opened:
+        """Open a message.
+
+        Args:
+            state: as it was stored last.
+            message: what came.
+            about: what the sender bound to it.
+            skipped: the key kept for this very place, if there is one; forget it afterwards.
+
+        Raises:
+            Duplicate: the place was passed and its key used.
+            TooFarAhead: more than `MAX_SKIPPED` messages are missing before it.
+            Broken: the seal does not fit.
+            WeakKey: the ratchet key in it has a low order.
+        """
+
+    def place(self, message: bytes) -> Place:
+        """Return where a message stands.
+
+        Raises:
+            Broken: it is too short to be a message.
+        """
+
+
+class DoubleRatchet:
+    """The ratchet over the library `doubleratchet`.
+
+    Args:
+        random: where new ratchet keys and nonces come from.
+    """
+
+    def __init__(self, random: Random = system_random) -> None:
+        self._parts = _parts(random)
+
+    def begin(self, secret: bytes, *, their_key: bytes, plaintext: bytes, about: bytes) -> Sealed:
+        """See `Ratchet.begin`."""
+        ratchet, message = _run(
+            _Library.encrypt_initial_message(
+                **self._parts,
+                shared_secret=secret,
+                recipient_ratchet_pub=their_key,
+                message=plaintext,
+                associated_data=about,
+            )
+        )
+        return Sealed(_pack(ratchet.model), _written(message))
+
+    def accept(self, secret: bytes, *, own_key: Exchange, message: bytes, about: bytes) -> Opened:
+        """See `Ratchet.accept`."""
+        ratchet, plaintext = _guarded(
+            _Library.decrypt_initial_message(
+                **self._parts,
+                shared_secret=secret,
+                own_ratchet_priv=own_key.secret,
+                message=_read(message),
+                associated_data=about,
+            )
+        )
+        return _opened(ratchet.model, plaintext)
+
+    def seal(self, state: bytes, plaintext: bytes, *, about: bytes) -> Sealed:
+        """See `Ratchet.seal`."""
+        ratchet = _Library.from_model(_unpack(state, skipped=None), **self._parts)
+        message = _run(ratchet.encrypt_message(plaintext, about))
+        return Sealed(_pack(ratchet.model), _written(message))
+
+    def open(
+        self, state: bytes, message: bytes, *, about: bytes, skipped: SkippedKey | None = None
+    ) -> Opened:
+        """See `Ratchet.open`."""
+        model, read = _unpack(state, skipped=skipped), _read(message)
+        if skipped is None:
+            _refuse_leap(model, read.header)
+        ratchet = _Library.from_model(model, **self._parts)
+        plaintext = _guarded(ratchet.decrypt_message(read, about))
+        return _opened(ratchet.model, plaintext)
+
+    def place(self, message: bytes) -> Place:
+        """See `Ratchet.place`."""
+        header = _read(message).header
+        return Place(header.ratchet_pub, header.sending_chain_length)
+
+
+class _Library(doubleratchet.DoubleRatchet):
+    @staticmethod
+    def _build_associated_data(associated_data: bytes, header: doubleratchet.Header) -> bytes:
+        return framed("ratchet-message", associated_data, HEADER.pack(*header))
+
+
+class _RootKdf(doubleratchet.KDF):
+    @staticmethod
+    async def derive(key: bytes, data: bytes, length: int) -> bytes:
+        return hkdf(data, salt=key, info=b"homepost/ratchet-root/1", length=length)
+
+
+class _ChainKdf(doubleratchet.KDF):
+    @staticmethod
+    async def derive(key: bytes, data: bytes, length: int) -> bytes:
+        blocks = [hmac.digest(key, bytes([one]), "sha256") for one in data]
+        return b"".join(blocks)[:length]
+
+
+@lru_cache(maxsize=4)
+def _parts(random: Random) -> dict[str, Any]:
+    """Return the library's settings; it wants classes, so the randomness is closed over."""
+
+    class Steps(doubleratchet.DiffieHellmanRatchet):
+        @staticmethod
+        def _generate_priv() -> bytes:
+            return random(32)
+
+        @staticmethod
+        def _derive_pub(priv: bytes) -> bytes:
+            return Exchange(priv).public
+
+        @staticmethod
+        def _perform_diffie_hellman(own_priv: bytes, other_pub: bytes) -> bytes:
+            return Exchange(own_priv).agree(other_pub)
+
+    class Aead(doubleratchet.AEAD):
+        @staticmethod
+        async def encrypt(plaintext: bytes, key: bytes, associated_data: bytes) -> bytes:
+            return seal(key, plaintext, about=associated_data, random=random)
+
+        @staticmethod
+        async def decrypt(ciphertext: bytes, key: bytes, associated_data: bytes) -> bytes:
+            return unseal(key, ciphertext, about=associated_data)
+
+    return {
+        "diffie_hellman_ratchet_class": Steps,
+        "root_chain_kdf": _RootKdf,
+        "message_chain_kdf": _ChainKdf,
+        "message_chain_constant": _CHAIN_CONSTANT,
+        "dos_protection_threshold": MAX_SKIPPED,
+        "max_num_skipped_message_keys": 2 * MAX_SKIPPED,
+        "aead": Aead,
+    }
+
+
+def _run(step: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits, so that a step fits into a database transaction."""
+    try:
+        step.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    step.close()
+    raise RuntimeError("the ratchet library waited for something")
+
+
+def _guarded(step: Coroutine[Any, Any, T]) -> T:
+    try:
+        return _run(step)
+    except doubleratchet.DuplicateMessageException:
+        raise Duplicate("this message was opened before") from None
+    except doubleratchet.DoSProtectionException:
+        raise TooFarAhead(f"more than {MAX_SKIPPED} messages are missing before it") from None
+
+
+def _refuse_leap(model: doubleratchet.DoubleRatchetModel, header: doubleratchet.Header) -> None:
+    """Bound the work of both chains together, before any of it is done.
+
+    The library would give up the rest of an old chain with a warning and go on.
+    """
+    steps = model.diffie_hellman_ratchet
+    chain = steps.symmetric_key_ratchet.receiving_chain
+    here = 0 if chain is None else chain.length
+    if header.ratchet_pub == steps.other_ratchet_pub:
+        gap = header.sending_chain_length - here
+    else:
+        left_behind = 0 if chain is None else header.previous_sending_chain_length - here
+        gap = header.sending_chain_length + max(left_behind, 0)
+    if gap > MAX_SKIPPED:
+        raise TooFarAhead(f"more than {MAX_SKIPPED} messages are missing before it")
+
+
+def _written(message: doubleratchet.EncryptedMessage) -> bytes:
+    return HEADER.pack(*message.header) + message.ciphertext
+
+
+def _read(message: bytes) -> doubleratchet.EncryptedMessage:
+    if len(message) < HEADER.size:
+        raise Broken("shorter than any message of a session")
+    chain, previous, number = HEADER.unpack_from(message)
+    header = doubleratchet.Header(chain, previous, number)
+    return doubleratchet.EncryptedMessage(header, message[HEADER.size :])
+
+
+def _opened(model: doubleratchet.DoubleRatchetModel, plaintext: bytes) -> Opened:
+    skipped = tuple(
+        SkippedKey(Place(one.ratchet_pub, one.index), one.message_key)
+        for one in model.skipped_message_keys
+    )
+    return Opened(_pack(model), plaintext, skipped)
+
+
+def _pack(model: doubleratchet.DoubleRatchetModel) -> bytes:
+    """Return the state without skipped keys, in a form of our own: it outlives the library."""
+    steps = model.diffie_hellman_ratchet
+    chains = steps.symmetric_key_ratchet
+    return encode(
+        {
+            0: 1,
+            1: steps.own_ratchet_priv,
+            2: steps.other_ratchet_pub,
+            3: _chain_value(steps.root_chain),
+            4: _chain_value(chains.sending_chain),
+            5: _chain_value(chains.receiving_chain),
+            6: chains.previous_sending_chain_length,
+        }
+    )
+
+
+def _unpack(state: bytes, *, skipped: SkippedKey | None) -> doubleratchet.DoubleRatchetModel:
+    try:
+        value = decode(state, limit=_STATE_LIMIT)
+    except Malformed as error:
+        raise Damaged(f"the state of a session is not readable: {error}") from None
+    match value:
+        case {
+            0: 1,
+            1: bytes(own),
+            2: bytes(other),
+            3: [int(length), bytes(key)],
+            4: sending,
+            5: receiving,
+            6: int() | None as previous,
+        }:
+            root = doubleratchet.KDFChainModel(length=length, key=key)
+        case _:
+            raise Damaged("the state of a session has another form")
+    chains = doubleratchet.SymmetricKeyRatchetModel(
+        sending_chain=_chain(sending),
+        receiving_chain=_chain(receiving),
+        previous_sending_chain_length=previous,
+    )
+    steps = doubleratchet.DiffieHellmanRatchetModel(
+        own_ratchet_priv=own,
+        other_ratchet_pub=other,
+        root_chain=root,
+        symmetric_key_ratchet=chains,
+    )
+    keys = [] if skipped is None else [_skipped_model(skipped)]
+    return doubleratchet.DoubleRatchetModel(diffie_hellman_ratchet=steps, skipped_message_keys=keys)
+
+
+def _skipped_model(skipped: SkippedKey) -> SkippedMessageKeyModel:
+    return SkippedMessageKeyModel(
+        ratchet_pub=skipped.place.chain, index=skipped.place.number, message_key=skipped.key
+    )
+
+
+def _chain_value(chain: doubleratchet.KDFChainModel | None) -> Value:
+    return None if chain is None else [chain.length, chain.key]
+
+
+def _chain(value: Value) -> doubleratchet.KDFChainModel | None:
+    match value:
+        case None:
+            return None
+        case [int(length), bytes(key)]:
+            return doubleratchet.KDFChainModel(length=length, key=key)
+        case _:
+            raise Damaged("the state of a session has a chain of another form")
