@@ -1,32 +1,13 @@
 """The clock by which parcels grow old."""
 
-from dataclasses import dataclass
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.clock import BUILD_DATE, MAX_GAP, ClockMark, SteadyClock, SystemClock
+from tests.gateway.hands import Hands
 
 DAY = 86_400.0
-
-
-@dataclass
-class Hands:
-    """A clock whose hands a test moves."""
-
-    wall: float = BUILD_DATE + 100 * DAY
-    steady: float = 5.0
-
-    def now(self) -> float:
-        return self.wall
-
-    def monotonic(self) -> float:
-        return self.steady
-
-    def live(self, seconds: float) -> None:
-        self.wall += seconds
-        self.steady += seconds
 
 
 def test_while_it_runs_only_lived_time_counts() -> None:

@@ -1,0 +1,1 @@
+"""Mailboxes: rules, and what lies on the disk."""
