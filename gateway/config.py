@@ -4,7 +4,7 @@ Where a value comes from, the first that has one:
 
     flag          --port 5000
     environment   HOMEPOST_PORT=5000
-    file          port = 5000    in --config, else <data>/gateway.toml, else /etc/homepost/gateway.toml
+    file          port = 5000            --config, <data>/gateway.toml or /etc/homepost/gateway.toml
     default       4433
 
 A name that nobody knows is an error with a suggestion, never a silent default. No setting is a

@@ -43,7 +43,7 @@ def test_nothing_needs_to_be_set(tmp_path: Path) -> None:
     config = load(tmp_path)
 
     assert config.port == 4433
-    assert config.listen == ("::", "0.0.0.0")
+    assert config.listen == ("::", "0.0.0.0")  # noqa: S104
     assert config.seat_limit == GIB
     assert config.hosts == ()
 

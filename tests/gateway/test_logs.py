@@ -116,7 +116,7 @@ def test_codes_keys_bearers_and_ids_are_hidden(secret: str) -> None:
         "12:30:44 a phone was paired",
         "listening on :: and 0.0.0.0",
         "hypercorn.protocol.h11 and python 3.11.7",
-        "/tmp/a_folder_with_quite_a_long_name/gateway.sqlite",
+        "/srv/a_folder_with_quite_a_long_name/gateway.sqlite",
     ],
 )
 def test_what_is_no_secret_is_left_alone(text: str) -> None:

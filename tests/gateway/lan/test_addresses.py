@@ -56,14 +56,14 @@ def test_a_machine_without_network_is_reached_from_itself() -> None:
 
 
 def test_only_addresses_that_are_listened_on_are_told() -> None:
-    assert reachable(PI, listen=["0.0.0.0"]) == ("192.168.1.20", "100.64.3.4")
+    assert reachable(PI, listen=["0.0.0.0"]) == ("192.168.1.20", "100.64.3.4")  # noqa: S104
     assert reachable(PI, listen=["::"]) == ("fd12:3456::20", "2001:db8:1::20")
     assert reachable(PI, listen=["127.0.0.1"]) == ("127.0.0.1",)
     assert reachable(PI, listen=["192.168.1.20", "::"])[0] == "192.168.1.20"
 
 
 def test_listening_on_all_without_a_network_still_names_an_address() -> None:
-    assert reachable([], listen=["::", "0.0.0.0"]) == (LOOPBACK,)
+    assert reachable([], listen=["::", "0.0.0.0"]) == (LOOPBACK,)  # noqa: S104
     assert reachable([], listen=["::"]) == ("::1",)
 
 
