@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.clock import BUILD_DATE, SteadyClock
+from gateway.clock import BUILD_DATE, ClockMark, SteadyClock
 
 
 @dataclass
@@ -25,6 +25,6 @@ class Hands:
         self.wall += seconds
         self.steady += seconds
 
-    def steady_clock(self) -> SteadyClock:
-        """Return a steady clock that these hands move."""
-        return SteadyClock(self, mark=None)
+    def steady_clock(self, mark: ClockMark | None = None) -> SteadyClock:
+        """Return a steady clock that these hands move, going on from `mark`."""
+        return SteadyClock(self, mark=mark)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.clock import SteadyClock
+from gateway.clock import ClockMark, SteadyClock
 from gateway.database import Database, open_database
 from gateway.mailbox.cursors import OnNewEpoch
 from gateway.mailbox.store import MailboxStore
@@ -134,12 +134,16 @@ def at(epoch: CursorEpoch, delivered: Delivered) -> Cursor:
 
 @asynccontextmanager
 async def open_house(
-    path: Path, *, hands: Hands | None = None, on_new_epoch: tuple[OnNewEpoch, ...] = ()
+    path: Path,
+    *,
+    hands: Hands | None = None,
+    mark: ClockMark | None = None,
+    on_new_epoch: tuple[OnNewEpoch, ...] = (),
 ) -> AsyncIterator[House]:
     """Open the store at `path`, which may hold something already."""
     hands = hands or Hands()
     failures: list[str] = []
     async with open_database(path, on_fatal=failures.append, now=hands.now()) as database:
-        clock = hands.steady_clock()
+        clock = hands.steady_clock(mark)
         store = MailboxStore(database, clock=clock, gateway=GATEWAY, on_new_epoch=on_new_epoch)
         yield House(store, database, hands, clock, failures)
