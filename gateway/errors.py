@@ -14,6 +14,7 @@ Refusal                    understood, and the answer is no: code, status, facts
 ├── SeatTaken              the device or person is enrolled already, at another place
 ├── DeviceRevoked          the device was taken off its person's card
 ├── DeviceUnknown          no seat knows this device
+├── CardRefused            the card does not continue the one that is here
 ├── CardTaken              another statement stands at this place of the card
 └── NoPrekeys              the seat has left no prekeys
 
@@ -189,6 +190,17 @@ class DeviceUnknown(Refusal):
 
     def __init__(self) -> None:
         super().__init__("this gateway does not know the device: pair it first")
+
+
+class CardRefused(Refusal):
+    """The card is no chain of this person, or does not continue the one that is here."""
+
+    code = "card-rejected"
+    status = 409
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the card was refused: {reason}")
+        self.reason = reason
 
 
 class CardTaken(Refusal):

@@ -1,0 +1,75 @@
+"""Seats, as the owner of the box sees them: who has a place, how full it is, how much it may hold."""
+
+import sqlite3
+from dataclasses import dataclass
+
+import aiosqlite
+
+from gateway.database import Database
+from gateway.errors import NoSuchSeat
+from wire.ids import SeatId
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One seat. There is no name in it: the gateway knows none."""
+
+    id: SeatId
+    devices: int
+    """Those that are not revoked."""
+    waiting: int
+    """Parcels that nobody has collected yet."""
+    used_bytes: int
+    limit_bytes: int
+
+
+class Seats:
+    """What the owner can do with seats."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def all(self) -> list[Seat]:
+        """Return every seat."""
+
+        async def look(store: aiosqlite.Connection) -> list[Seat]:
+            rows = await store.execute_fetchall(
+                "SELECT seat,"
+                " (SELECT count(*) FROM device d WHERE d.seat = s.seat AND d.revoked = 0),"
+                " (SELECT count(*) FROM parcel p WHERE p.seat = s.seat),"
+                " used_bytes, quota_bytes FROM seat s ORDER BY seat"
+            )
+            return [Seat(SeatId(row[0]), *row[1:]) for row in rows]
+
+        return await self._database.read(look)
+
+    async def count(self) -> int:
+        """Return how many seats there are."""
+        return len(await self.all())
+
+    async def set_limit(self, seat: SeatId, limit_bytes: int) -> None:
+        """Give a seat another amount of room. What waits already stays, even above it.
+
+        Raises:
+            NoSuchSeat: there is none of this id.
+        """
+
+        def work(store: sqlite3.Connection) -> None:
+            sql = "UPDATE seat SET quota_bytes = ? WHERE seat = ?"
+            if not store.execute(sql, (limit_bytes, seat.raw)).rowcount:
+                raise NoSuchSeat
+
+        await self._database.write(work)
+
+    async def remove(self, seat: SeatId) -> None:
+        """Remove a seat with its devices, lanes, prekeys, card and all that waits in it.
+
+        Raises:
+            NoSuchSeat: there is none of this id.
+        """
+
+        def work(store: sqlite3.Connection) -> None:
+            if not store.execute("DELETE FROM seat WHERE seat = ?", (seat.raw,)).rowcount:
+                raise NoSuchSeat
+
+        await self._database.write(work)

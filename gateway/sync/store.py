@@ -1,0 +1,290 @@
+"""Persons' cards and devices at this gateway: who has a seat, and which device may ask for it.
+
+    enrol        a seat for the person, a place on it for the device, in one transaction; repeated,
+                 it changes nothing and says the same
+    put_card     takes the statements that continue the card; one for each place, so that devices
+                 that are online never fork. A device that is no longer listed is revoked with it.
+
+A revoked device stays known, so that it can be told so and never comes back.
+"""
+
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import aiosqlite
+
+from gateway.clock import SteadyClock
+from gateway.database import Database
+from gateway.errors import (
+    CardRefused,
+    CardTaken,
+    DeviceRevoked,
+    DeviceUnknown,
+    NoSuchSeat,
+    SeatTaken,
+)
+from wire.card import Card, Position, Signed, Verdict
+from wire.errors import CardRejected, WireError
+from wire.ids import DeviceId, DeviceKey, PersonId, SeatId
+from wire.parcel import DAY
+
+__all__ = ["CardChange", "CardRefused", "Enrolment", "NoSuchSeat", "SyncStore"]
+
+PAIRING_REMEMBERED: Final = 1.0 * DAY
+"""Seconds for which a phone that asks again is told how its pairing ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """How a pairing ended, for a phone that did not hear it."""
+
+    request: bytes
+    """The hash (32 bytes) by which the request is known again."""
+    nonce: bytes
+    """The gateway's part of the check code, 16 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardChange:
+    """What taking statements did."""
+
+    seat: SeatId
+    position: Position
+    """Where the card stands now."""
+    revoked: tuple[DeviceId, ...]
+    """Devices that lost their place by it: their connections end now."""
+
+
+class SyncStore:
+    """Cards and devices of all seats.
+
+    Args:
+        database: where they lie.
+        clock: for what is forgotten after a time.
+        limit_bytes: how much may wait for a new seat.
+    """
+
+    def __init__(self, database: Database, *, clock: SteadyClock, limit_bytes: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._limit_bytes = limit_bytes
+
+    async def enrol(
+        self, card: Card, device: DeviceKey, *, request: bytes, nonce: bytes
+    ) -> CardChange:
+        """Give a device of the person whose card this is a place on that person's seat.
+
+        The person's first device makes the seat. May be repeated.
+
+        Args:
+            card: verified; the device stands in it.
+            device: which.
+            request: hash (32 bytes) of the pairing request, for `enrolment`.
+            nonce: the gateway's part of the check code (16 bytes).
+
+        Raises:
+            CardRefused: the card does not continue the one that is here, or lacks the device.
+            CardTaken: another statement stands at one of its places.
+            DeviceRevoked: the device was revoked; it never comes back.
+            SeatTaken: the device belongs to another person's seat.
+        """
+        now = self._clock.now()
+
+        def work(store: sqlite3.Connection) -> CardChange:
+            seat = _seat_for(store, card.person, limit_bytes=self._limit_bytes)
+            change = _put_card(store, seat, card.person, chain=card.chain)
+            _enrol_device(store, seat, device, now=now)
+            store.execute(
+                "INSERT OR REPLACE INTO pairing (device, request, nonce, forget_at)"
+                " VALUES (?, ?, ?, ?)",
+                (device.device.raw, request, nonce, now + PAIRING_REMEMBERED),
+            )
+            return change
+
+        return await self._database.write(work)
+
+    async def is_enrolled(self, device: DeviceKey) -> bool:
+        """Return whether a device has its place on a seat."""
+        try:
+            await self.seat_of(device)
+        except (DeviceUnknown, DeviceRevoked):
+            return False
+        return True
+
+    async def seat_of(self, device: DeviceKey) -> SeatId:
+        """Return the seat that a device may ask for.
+
+        Raises:
+            DeviceUnknown: no seat knows it.
+            DeviceRevoked: it was taken off its person's card.
+        """
+
+        async def look(store: aiosqlite.Connection) -> SeatId:
+            rows = await store.execute_fetchall(
+                "SELECT seat, revoked FROM device WHERE device_key = ?", (device.raw,)
+            )
+            for seat, revoked in rows:
+                if revoked:
+                    raise DeviceRevoked
+                return SeatId(seat)
+            raise DeviceUnknown
+
+        return await self._database.read(look)
+
+    async def enrolment(self, device: DeviceKey) -> Enrolment | None:
+        """Return how the pairing of a device ended, if that was not long ago."""
+        now = self._clock.now()
+
+        async def look(store: aiosqlite.Connection) -> Enrolment | None:
+            rows = await store.execute_fetchall(
+                "SELECT request, nonce FROM pairing WHERE device = ? AND forget_at > ?",
+                (device.device.raw, now),
+            )
+            return next((Enrolment(*row) for row in rows), None)
+
+        return await self._database.read(look)
+
+    async def put_card(self, seat: SeatId, chain: Sequence[bytes]) -> CardChange:
+        """Take statements that continue a seat's card. May be repeated.
+
+        Args:
+            seat: whose card.
+            chain: statements as signed, oldest first; those that are here already are passed over.
+
+        Raises:
+            NoSuchSeat: the seat was removed.
+            CardRefused: a statement does not belong there.
+            CardTaken: another statement stands at its place.
+        """
+
+        def work(store: sqlite3.Connection) -> CardChange:
+            row = store.execute("SELECT person FROM seat WHERE seat = ?", (seat.raw,)).fetchone()
+            if row is None:
+                raise NoSuchSeat
+            return _put_card(store, seat, PersonId(row[0]), chain=chain)
+
+        return await self._database.write(work)
+
+    async def card(self, seat: SeatId) -> tuple[bytes, ...]:
+        """Return a seat's card: its statements as signed, oldest first; empty for no seat."""
+
+        async def look(store: aiosqlite.Connection) -> tuple[bytes, ...]:
+            rows = await store.execute_fetchall(_CHAIN, (seat.raw,))
+            return tuple(row[0] for row in rows)
+
+        return await self._database.read(look)
+
+    async def expire(self) -> int:
+        """Forget how old pairings ended; return how many."""
+        now = self._clock.now()
+        return await self._database.write(
+            lambda store: store.execute("DELETE FROM pairing WHERE forget_at <= ?", (now,)).rowcount
+        )
+
+
+_CHAIN: Final = "SELECT statement FROM card WHERE seat = ? ORDER BY epoch, seq"
+
+
+def _seat_for(store: sqlite3.Connection, person: PersonId, *, limit_bytes: int) -> SeatId:
+    row = store.execute("SELECT seat FROM seat WHERE person = ?", (person.raw,)).fetchone()
+    if row is not None:
+        return SeatId(row[0])
+    seat = SeatId(secrets.token_bytes(SeatId.size))
+    store.execute(
+        "INSERT INTO seat (seat, person, quota_bytes, epoch) VALUES (?, ?, ?, ?)",
+        (seat.raw, person.raw, limit_bytes, secrets.token_bytes(16)),
+    )
+    return seat
+
+
+def _enrol_device(
+    store: sqlite3.Connection, seat: SeatId, device: DeviceKey, *, now: float
+) -> None:
+    listed = store.execute(
+        "SELECT seat, revoked FROM device WHERE device = ?", (device.device.raw,)
+    ).fetchone()
+    if listed is not None and listed[0] != seat.raw:
+        raise SeatTaken
+    if listed is not None and listed[1]:
+        raise DeviceRevoked
+    card = _held_card(store, seat)
+    if card is None or card.device(device.device) is None:
+        raise CardRefused("device-missing")
+    if listed is None:  # being enrolled counts as having collected: it is here
+        store.execute(
+            "INSERT INTO device (device, seat, device_key, collected_at) VALUES (?, ?, ?, ?)",
+            (device.device.raw, seat.raw, device.raw, now),
+        )
+
+
+def _held_card(store: sqlite3.Connection, seat: SeatId) -> Card | None:
+    chain = [row[0] for row in store.execute(_CHAIN, (seat.raw,))]
+    if not chain:
+        return None
+    [person] = store.execute("SELECT person FROM seat WHERE seat = ?", (seat.raw,)).fetchone()
+    return Card.follow(PersonId(person), chain)
+
+
+def _put_card(
+    store: sqlite3.Connection, seat: SeatId, person: PersonId, *, chain: Sequence[bytes]
+) -> CardChange:
+    before = _held_card(store, seat)
+    try:
+        card = before
+        for statement in chain:
+            card = _take(card, person, Signed.decode(statement))
+    except CardRejected as error:
+        raise CardRefused(error.reason) from None
+    except WireError as error:
+        raise CardRefused(error.code) from None
+    if card is None:
+        raise CardRefused("empty")
+    if card == before:
+        return CardChange(seat, card.position, ())
+    store.execute("DELETE FROM card WHERE seat = ?", (seat.raw,))
+    store.executemany(
+        "INSERT INTO card (seat, epoch, seq, statement) VALUES (?, ?, ?, ?)",
+        [
+            (seat.raw, one.statement.epoch, one.statement.seq, one.encode())
+            for one in (*card.roots, *card.history)
+        ],
+    )
+    return CardChange(seat, card.position, _revoke_unlisted(store, seat, card))
+
+
+def _take(card: Card | None, person: PersonId, signed: Signed) -> Card:
+    """Return the card with one more statement, or refuse the statement.
+
+    Raises:
+        CardTaken: another statement stands at its place.
+        CardRefused: it cannot be joined to what is here.
+        WireError: it could stand nowhere.
+    """
+    if card is None:
+        return Card.begin(person, signed)
+    after, verdict = card.take(signed)
+    statement = signed.statement
+    match verdict:
+        case Verdict.EXTENDED | Verdict.KNOWN:
+            return after
+        case Verdict.ROLLBACK if any(one.body == signed.body for one in card.roots):
+            return card
+        case Verdict.KEPT | Verdict.REPLACED | Verdict.FORKED:
+            raise CardTaken(epoch=statement.epoch, seq=statement.seq)
+        case _:
+            raise CardRefused(verdict.name.lower())
+
+
+def _revoke_unlisted(store: sqlite3.Connection, seat: SeatId, card: Card) -> tuple[DeviceId, ...]:
+    """Revoke the devices that the card no longer lists: their prekeys and pairing go with it."""
+    rows = store.execute("SELECT device FROM device WHERE seat = ? AND revoked = 0", (seat.raw,))
+    enrolled = [DeviceId(row[0]) for row in rows]
+    revoked = tuple(one for one in enrolled if card.device(one) is None)
+    for device in revoked:
+        store.execute("UPDATE device SET revoked = 1 WHERE device = ?", (device.raw,))
+        for table in ("prekey", "prekey_top", "pairing", "handout"):
+            store.execute(f"DELETE FROM {table} WHERE device = ?", (device.raw,))  # noqa: S608
+    return revoked
