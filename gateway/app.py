@@ -1,0 +1,162 @@
+"""The one place where a gateway is put together.
+
+    async with open_gateway(config, identity=identity, port=port, on_fatal=stop) as gateway:
+        ...   # gateway.app for phones, gateway.control for the owner's commands
+
+Nothing here listens or reads a key; `service.py` does, and tests bring their own.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from quart import Quart, Response, jsonify
+
+from gateway.clock import Clock, SystemClock
+from gateway.config import Config, place_of
+from gateway.control import control_app
+from gateway.database import Database, open_database
+from gateway.database.steady import run_steady_clock
+from gateway.errors import Refusal
+from gateway.identity import Identity
+from gateway.lan.addresses import InterfaceAddress, reachable
+from gateway.lan.interfaces import machine_addresses
+from gateway.mailbox.store import MailboxStore
+from gateway.status import Running
+from gateway.sync.pairing_desk import PairingDesk
+from gateway.sync.pairing_routes import pairing_routes
+from gateway.sync.seats import Seats
+from gateway.sync.store import SyncStore
+from wire.errors import WireError
+from wire.places import Place
+
+STORE_NAME: Final = "gateway.sqlite"
+MAX_BODY: Final = 1024 * 1024
+"""Bytes of the largest request; most routes take far less."""
+SWEEP_EVERY: Final = 3600.0
+"""Seconds between two looks for parcels at the end of their lives, which are counted in days."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway that answers, from whatever is put in front of it."""
+
+    app: Quart
+    """What phones ask."""
+    control: Quart
+    """What the owner's commands ask."""
+    identity: Identity
+    database: Database
+    desk: PairingDesk
+    places: Callable[[], tuple[Place, ...]]
+    """Where phones should look for it just now, best first."""
+    seat_count: Callable[[], Awaitable[int]]
+    port: int
+
+    def healthy(self) -> bool:
+        """Return whether what is acknowledged is still stored."""
+        return self.database.failed is None
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        self.desk.close()
+
+
+@asynccontextmanager
+async def open_gateway(
+    config: Config,
+    *,
+    identity: Identity,
+    port: int,
+    on_fatal: Callable[[str], None],
+    clock: Clock | None = None,
+    addresses: Callable[[], Iterable[InterfaceAddress]] = machine_addresses,
+) -> AsyncIterator[Gateway]:
+    """Open the store and build a gateway that answers until the block ends.
+
+    Args:
+        config: the owner's settings.
+        identity: the gateway's keys.
+        port: where phones reach it.
+        on_fatal: called with the reason when the disk failed: end the process.
+        clock: the machine's clocks, unless a test brings its own.
+        addresses: what this machine is reached by.
+
+    Raises:
+        StartupError: the store cannot be used; the sentence says why.
+    """
+    clock = clock or SystemClock()
+
+    def places() -> tuple[Place, ...]:
+        if config.hosts:
+            return tuple(place_of(host, port=port) for host in config.hosts)
+        return tuple(Place(one, port) for one in reachable(addresses(), listen=config.listen))
+
+    path = config.data / STORE_NAME
+    async with (
+        open_database(path, on_fatal=on_fatal, now=clock.now()) as database,
+        run_steady_clock(database, clock) as steady,
+    ):
+        mailbox = MailboxStore(database, clock=steady, gateway=identity.gateway)
+        sync = SyncStore(database, clock=steady, limit_bytes=config.seat_limit)
+        desk = PairingDesk(sync, channel=identity.channel, clock=clock, places=places)
+        seats = Seats(database)
+        running = Running(identity.gateway, config.data, clock, places, clock.monotonic())
+
+        async def status() -> dict[str, Any]:
+            return running.report(await seats.all(), port=port)
+
+        app = Quart("gateway")
+        app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+        app.register_blueprint(pairing_routes(desk))
+        _answer_refusals(app)
+        control = control_app(
+            desk=desk,
+            seats=seats,
+            on_removed=lambda seat: None,
+            healthy=lambda: database.failed is None,
+            status=status,
+        )
+        gateway = Gateway(app, control, identity, database, desk, places, seats.count, port)
+
+        @app.get("/healthz")
+        async def healthz() -> tuple[Response, int]:
+            return jsonify(ok=gateway.healthy()), 200 if gateway.healthy() else 503
+
+        async with _sweeping(mailbox):
+            yield gateway
+        gateway.close()
+
+
+def _answer_refusals(app: Quart) -> None:
+    @app.errorhandler(Refusal)
+    async def refuse(refusal: Refusal) -> tuple[Response, int]:
+        return jsonify(error=refusal.code, **refusal.facts()), refusal.status
+
+    @app.errorhandler(WireError)
+    async def refuse_bytes(error: WireError) -> tuple[Response, int]:
+        return jsonify(error=error.code), 400
+
+
+@asynccontextmanager
+async def _sweeping(mailbox: MailboxStore) -> AsyncIterator[None]:
+    """Delete what is at the end of its life, now and then, until the block ends."""
+
+    async def sweep() -> None:
+        while True:
+            with suppress(Refusal):  # a full or failed disk: next time, or never
+                await mailbox.expire()
+            await asyncio.sleep(SWEEP_EVERY)
+
+    task = asyncio.create_task(sweep(), name="sweep")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

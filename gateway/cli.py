@@ -1,0 +1,289 @@
+"""homepost-gateway: the box in the hall.
+
+Runs the gateway and asks a running one, always through its control socket and never through its
+file.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.config import SETTINGS, Loaded, load_config, parse_size
+from gateway.console import ForPeople, ForPrograms, Lines, pair_once
+from gateway.control_client import ControlClient, ControlError
+from gateway.errors import StartupError
+from gateway.status import version
+
+DONE: Final = 0
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+INTERRUPTED: Final = 130
+
+Command = Callable[[Loaded, argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status: 0 done, 1 not done, 2 wrong usage."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return _run(arguments)
+    except (StartupError, ControlError) as error:
+        if arguments.json:
+            print(json.dumps({"error": getattr(error, "code", "failed"), "sentence": str(error)}))
+        else:
+            print(f"homepost-gateway: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read us has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    flags = {setting.name: getattr(arguments, setting.name) for setting in SETTINGS}
+    loaded = load_config(flags, file=arguments.config)
+    command: Command = arguments.run
+    return command(loaded, arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _common(argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(
+        prog="homepost-gateway",
+        parents=[_common(None)],
+        description="The always-on mailbox of a household. It keeps sealed parcels for people who "
+        "are away, and can open none of them.",
+        epilog="Begin with: homepost-gateway serve",
+    )
+    parser.add_argument("--version", action="version", version=f"homepost-gateway {version()}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, run: Command, help: str, of: Any = commands) -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = of.add_parser(
+            name, help=help, description=help[0].upper() + help[1:] + ".", parents=[common]
+        )
+        command.set_defaults(run=run)
+        return command
+
+    add("serve", _serve, "run the gateway until Ctrl-C or SIGTERM")
+    pair = add("pair", _pair, "show a code for one phone and compare the check code")
+    pair.add_argument("--seconds", type=int, metavar="N", help="how long the code is good (120)")
+    add("status", _status, "say how the running gateway is")
+
+    seats = commands.add_parser("seats", help="who has a place here, and how much room")
+    seats = seats.add_subparsers(metavar="COMMAND", required=True)
+    add("list", _seats_list, "list the seats", of=seats)
+    remove = add("remove", _seats_remove, "remove a seat and all that waits there", of=seats)
+    remove.add_argument("seat", help="its name, or the beginning of it")
+    remove.add_argument("--yes", action="store_true", help="do not ask")
+    quota = add("quota", _seats_quota, "give a seat another amount of room", of=seats)
+    quota.add_argument("seat", help="its name, or the beginning of it")
+    quota.add_argument("size", help="such as 500 MiB or 2 GiB")
+
+    config = commands.add_parser("config", help="what is set, and whether it is right")
+    config = config.add_subparsers(metavar="COMMAND", required=True)
+    add("check", _config_check, "read the settings and say what is wrong with them", of=config)
+    add("show", _config_show, "show every setting and where it comes from", of=config)
+    return parser
+
+
+def _common(default: str | None) -> argparse.ArgumentParser:
+    """Return what is understood before a command as well as after it.
+
+    Args:
+        default: None before the command; SUPPRESS after it, so that silence there changes nothing.
+    """
+    common = argparse.ArgumentParser(add_help=False, argument_default=default)
+    json_default = {"default": default or False}
+    common.add_argument("--json", action="store_true", help="answer in JSON", **json_default)
+    common.add_argument("--config", type=Path, metavar="FILE", help="settings file to use")
+    settings = common.add_argument_group("settings")
+    for setting in SETTINGS:
+        settings.add_argument(setting.flag, metavar="VALUE", help=setting.help)
+    return common
+
+
+def _serve(loaded: Loaded, arguments: argparse.Namespace) -> int:
+    from gateway.service import serve  # the other commands start without loading a web server
+
+    return serve(loaded.config)
+
+
+def _pair(loaded: Loaded, arguments: argparse.Namespace) -> int:
+    if arguments.seconds is not None and not 1 <= arguments.seconds <= 600:
+        print("homepost-gateway: --seconds is a number from 1 to 600.", file=sys.stderr)
+        return WRONG_USAGE
+    manner = ForPrograms if arguments.json else ForPeople
+    screen = manner(lines=Lines(sys.stdin), out=sys.stdout)
+    client = ControlClient(loaded.config.data)
+    state = asyncio.run(_interruptible(pair_once(client, screen, seconds=arguments.seconds)))
+    screen.ended(state)
+    return DONE if state == "paired" else FAILED
+
+
+async def _interruptible(work: Any) -> Any:
+    """Run `work` so that SIGTERM ends it as Ctrl-C does: with its last words."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _status(loaded: Loaded, arguments: argparse.Namespace) -> int:
+    status = _ask(loaded, "GET", "/status")
+    if arguments.json:
+        print(json.dumps(status))
+        return DONE
+    disk, clock = status["disk"], status["clock"]
+    rows = {
+        "Running": f"version {status['version']}, for {_duration(status['uptime_seconds'])}",
+        "Data": status["data"],
+        "Phones": ", ".join(status["places"]),
+        "Seats": status["seats"],
+        "Waiting": f"{_count(status['waiting'], 'parcel')}, {_size(status['waiting_bytes'])}",
+        "Disk": f"{_size(disk['free_bytes'])} free of {_size(disk['total_bytes'])}, "
+        f"{_size(disk['used_bytes'])} used here",
+        "Clock": clock["now"]
+        if clock["state"] == "plausible"
+        else f"{clock['now']}: not set. Letters are kept all the same; check the network time.",
+    }
+    for name, value in rows.items():
+        print(f"{name:<8} {value}")
+    return DONE
+
+
+def _seats_list(loaded: Loaded, arguments: argparse.Namespace) -> int:
+    seats = _ask(loaded, "GET", "/seats")
+    if arguments.json:
+        print(json.dumps(seats))
+        return DONE
+    if not seats["seats"]:
+        print("Nobody has a seat here yet. Pair a phone: homepost-gateway pair")
+        return DONE
+    print(f"{'SEAT':<10} {'DEVICES':>7} {'WAITING':>8} {'USED':>10} {'ROOM':>10}")
+    for seat in seats["seats"]:
+        print(
+            f"{seat['seat'][:8]:<10} {seat['devices']:>7} {seat['waiting']:>8}"
+            f" {_size(seat['used_bytes']):>10} {_size(seat['limit_bytes']):>10}"
+        )
+    return DONE
+
+
+def _seats_remove(loaded: Loaded, arguments: argparse.Namespace) -> int:
+    seat = _find_seat(loaded, arguments.seat)
+    waiting = _count(seat["waiting"], "parcel")
+    if not arguments.yes and not _sure(
+        f"Remove seat {seat['seat'][:8]} with {_count(seat['devices'], 'device')} and {waiting} "
+        "waiting? Its phones must be paired again. [y/N] "
+    ):
+        raise ControlError("Nothing was removed. Say y, or give --yes, to remove the seat.")
+    _ask(loaded, "DELETE", f"/seats/{seat['seat']}")
+    _report(arguments, {"removed": seat["seat"]}, f"Removed, with {waiting}.")
+    return DONE
+
+
+def _seats_quota(loaded: Loaded, arguments: argparse.Namespace) -> int:
+    try:
+        limit = parse_size(arguments.size)
+    except ValueError as error:
+        raise ControlError(f"The room of a seat is {error}, not {arguments.size!r}.") from None
+    seat = _find_seat(loaded, arguments.seat)
+    _ask(loaded, "PATCH", f"/seats/{seat['seat']}", {"limit_bytes": limit})
+    answer = {"seat": seat["seat"], "limit_bytes": limit}
+    _report(arguments, answer, f"Seat {seat['seat'][:8]} has room for {_size(limit)} now.")
+    return DONE
+
+
+def _config_check(loaded: Loaded, arguments: argparse.Namespace) -> int:
+    changed = sorted({origin for origin in loaded.origins.values() if origin != "default"})
+    what = f"Everything is right. Read: {', '.join(changed) or 'nothing, all is default'}."
+    _report(arguments, {"ok": True, "read": changed}, what)
+    return DONE
+
+
+def _config_show(loaded: Loaded, arguments: argparse.Namespace) -> int:
+    shown = {}
+    for field in fields(loaded.config):
+        value = getattr(loaded.config, field.name)
+        plain = str(value) if isinstance(value, Path) else value
+        shown[field.name] = {"value": plain, "origin": loaded.origins[field.name]}
+    if arguments.json:
+        print(json.dumps(shown))
+        return DONE
+    for name, row in shown.items():
+        value = row["value"]
+        text = ", ".join(value) or "(found out)" if isinstance(value, tuple) else str(value)
+        print(f"{name:<24} {text:<32} {row['origin']}")
+    return DONE
+
+
+def _ask(loaded: Loaded, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    return asyncio.run(ControlClient(loaded.config.data).ask(method, path, body=body))
+
+
+def _find_seat(loaded: Loaded, name: str) -> dict[str, Any]:
+    """Return the one seat whose name begins with `name`.
+
+    Raises:
+        ControlError: none does, or several.
+    """
+    wanted = name.lower().rstrip("…")
+    seats: list[dict[str, Any]] = _ask(loaded, "GET", "/seats")["seats"]
+    found = [seat for seat in seats if wanted and seat["seat"].startswith(wanted)]
+    if len(found) != 1:
+        what = f"{len(found)} seats begin" if found else "No seat begins"
+        raise ControlError(f"{what} with {name!r}. See `homepost-gateway seats list`.")
+    return found[0]
+
+
+def _sure(question: str) -> bool:
+    """Ask the owner; no answer is no."""
+    print(question, end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        print(file=sys.stderr)
+    return line.strip().lower() in ("y", "yes")
+
+
+def _report(arguments: argparse.Namespace, answer: dict[str, Any], sentence: str) -> None:
+    print(json.dumps(answer) if arguments.json else sentence)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _size(number: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:
+            return (
+                f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"
+            )
+        number /= 1024
+    return f"{number:.1f} TiB"
+
+
+def _duration(seconds: int) -> str:
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3600)
+    minutes, left = divmod(rest, 60)
+    if days:
+        return f"{_count(days, 'day')} {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{left} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""Serves until told to stop: locks, ports, two listeners, systemd's wishes, an orderly end.
+
+start  hold the folder, open the ports, read the keys, open the store, answer, say so
+stop   SIGTERM, SIGINT or SIGHUP: take nothing new, finish what is begun, at most 10 s, exit 0
+fail   the disk failed: acknowledge nothing more, end at once, exit 1; systemd starts us again
+"""
+
+import asyncio
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
+from typing import Final
+
+from gateway.app import STORE_NAME, Gateway, open_gateway
+from gateway.config import Config
+from gateway.console import ForPeople, Lines, on_terminal, pair_first_phone
+from gateway.control_client import ControlClient, ControlError
+from gateway.control_socket import SOCKET_NAME, listen, short_address
+from gateway.database.folder import hold_folder, unusable
+from gateway.identity import load_identity
+from gateway.listener import Caps, serve_local, serve_phones
+from gateway.logs import set_up_logging
+from gateway.ports import open_ports
+from gateway.status import version
+
+GRACE: Final = 5.0
+"""Seconds that requests may take to finish once we are told to stop; the store gets what is left
+of ten."""
+SPARE_FILES: Final = 64
+"""Descriptors for everything but connections: store, sockets, libraries."""
+COMMAND: Final = "HOMEPOST_COMMAND"
+"""Environment variable with which `./run` says how it was called, so that advice can be copied."""
+
+log = logging.getLogger(__name__)
+
+
+def serve(config: Config) -> int:
+    """Run the gateway in this process until it is told to stop; return the exit status.
+
+    Raises:
+        StartupError: it cannot start; the sentence says why.
+    """
+    set_up_logging(level=config.log_level, style=config.log_format)
+    harden()
+    with hold_folder(config.data):
+        return asyncio.run(_serve(config))
+
+
+def harden() -> None:
+    """Leave nothing behind that others could read, and allow as many files as we may have."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold keys
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # unlimited is refused by some kernels
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def caps(config: Config) -> Caps:
+    """Return how many connections there may be: never more than there are files for."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = files - SPARE_FILES if files != resource.RLIM_INFINITY else config.connections
+    connections = max(1, min(config.connections, most))
+    if connections < config.connections:
+        log.warning(
+            "only %d connections at a time: this process may open %d files (ulimit -n)",
+            connections,
+            files,
+        )
+    return Caps(connections, min(config.connections_per_address, connections))
+
+
+async def _serve(config: Config) -> int:
+    stop, failures = asyncio.Event(), list[str]()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+
+    def fail(reason: str) -> None:
+        failures.append(reason)
+        stop.set()
+
+    fresh = not (config.data / STORE_NAME).exists()
+    identity = load_identity(config.data, fresh=fresh)
+    sockets = open_ports(config.listen, config.port)
+    port = sockets[0].getsockname()[1]
+    try:
+        async with open_gateway(config, identity=identity, port=port, on_fatal=fail) as gateway:
+            await _answer(config, gateway, sockets=sockets, stop=stop)
+    finally:
+        for one in sockets:
+            one.close()
+        notify("STOPPING=1")
+    if failures:
+        log.critical("the disk failed: %s. Nothing that was acknowledged is lost", failures[0])
+    return 1 if failures else 0
+
+
+async def _answer(
+    config: Config, gateway: Gateway, *, sockets: list[socket.socket], stop: asyncio.Event
+) -> None:
+    """Serve both listeners until `stop`."""
+    identity, ended = gateway.identity, asyncio.Event()
+    with closing(_control_socket(config)) as control:
+        listeners = [
+            asyncio.create_task(
+                serve_phones(
+                    gateway.app,
+                    sockets=sockets,
+                    tls=identity.tls,
+                    caps=caps(config),
+                    stop=ended.wait,
+                    grace=GRACE,
+                )
+            ),
+            asyncio.create_task(
+                serve_local(gateway.control, sock=control, stop=ended.wait, grace=GRACE)
+            ),
+        ]
+        async with _accompanied(config, gateway):
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({stopping, *listeners}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+        notify("STOPPING=1")
+        ended.set()
+        gateway.close()
+        await asyncio.gather(*listeners)
+    _remove_socket(config)
+
+
+@asynccontextmanager
+async def _accompanied(config: Config, gateway: Gateway) -> AsyncIterator[None]:
+    """Tell systemd and the owner that we are there, and keep telling until the block ends."""
+    notify("READY=1")
+    beside = [asyncio.create_task(_keep_watchdog(gateway))]
+    first = await gateway.seat_count() == 0
+    if on_terminal():
+        print(_greeting(config, gateway, first=first), file=sys.stdout, flush=True)
+        if first:
+            beside.append(asyncio.create_task(_pair_first_phone(config)))
+    else:
+        log.info("version %s answers on port %d, data in %s", version(), gateway.port, config.data)
+        if first:
+            log.info("no phone is paired yet; run: %s", _command("pair", config))
+    try:
+        yield
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+
+
+async def _pair_first_phone(config: Config) -> None:
+    screen = ForPeople(lines=Lines(sys.stdin), out=sys.stdout)
+    with suppress(ControlError):
+        await pair_first_phone(ControlClient(config.data), screen)
+    print(f"\nThe gateway goes on running; Ctrl-C ends it. To pair a phone:\n\n"
+          f"    {_command('pair', config)}\n", flush=True)  # fmt: skip
+
+
+def _greeting(config: Config, gateway: Gateway, *, first: bool) -> str:
+    places = ", ".join(str(place) for place in gateway.places())
+    lines = [
+        f"Homepost gateway {version()} is running.",
+        "",
+        f"  Data    {config.data}",
+        f"  Phones  {places}",
+        "  Stop    Ctrl-C",
+    ]
+    if not first:
+        lines += ["", f"To pair another phone: {_command('pair', config)}"]
+    return "\n".join(lines)
+
+
+def _command(name: str, config: Config) -> str:
+    """Return the command line by which the owner reaches this gateway."""
+    program = os.environ.get(COMMAND, "homepost-gateway")
+    return f"{program} {name} --data {config.data}"
+
+
+def _control_socket(config: Config) -> socket.socket:
+    try:
+        return listen(config.data)
+    except OSError as error:
+        raise unusable(config.data / SOCKET_NAME, error) from error
+
+
+def _remove_socket(config: Config) -> None:
+    with suppress(OSError), short_address(config.data) as address:
+        os.unlink(address)
+
+
+async def _keep_watchdog(gateway: Gateway) -> None:
+    """Tell systemd that the loop turns and the store stores, twice in the time it allows."""
+    allowed = os.environ.get("WATCHDOG_USEC", "")
+    while allowed.isdecimal() and gateway.healthy():
+        notify("WATCHDOG=1")
+        await asyncio.sleep(int(allowed) / 2_000_000)
+
+
+def notify(state: str) -> None:
+    """Tell systemd, if it started us. Source: sd_notify(3)."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as telling:
+        telling.connect("\0" + address[1:] if address.startswith("@") else address)
+        telling.sendall(state.encode())
