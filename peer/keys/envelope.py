@@ -1,4 +1,4 @@
-"""The envelope: what stands between the parcel that a gateway sees and the item that a person reads.
+"""The envelope: what lies between the parcel that a gateway sees and the item that people read.
 
     parcel body   suite (1) || nonce (24) || XChaCha20-Poly1305 of:
                   length (4, big-endian) || envelope (CBOR) || zeros up to a Padmé length
@@ -21,6 +21,7 @@ from typing import Final
 from peer.keys.errors import BodySwapped, Broken, NotForUs, TooLarge, WrongAuthor
 from peer.keys.person import PairKey
 from peer.keys.primitives import KEY_BYTES, SEAL_BYTES, Random, seal, unseal
+from wire.card import Position
 from wire.codec import Value, encode
 from wire.errors import Malformed, UnknownVersion
 from wire.fields import Fields
@@ -62,35 +63,6 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True)
-class CardMark:
-    """How far somebody knows a card: epoch, sequence number, hash of that statement."""
-
-    epoch: int
-    seq: int
-    hash: bytes
-
-    def to_value(self) -> Value:
-        """Return the list that stands for it."""
-        return [self.epoch, self.seq, self.hash]
-
-    @classmethod
-    def from_value(cls, value: Value) -> "CardMark":
-        """Read what `to_value` gave.
-
-        Raises:
-            Malformed: not such a list.
-        """
-        if not isinstance(value, list) or len(value) != 3:
-            raise Malformed("a card's position is a list of three")
-        fields = Fields(dict(enumerate(value)), what="card position")
-        return cls(
-            fields.integer(0, low=0, high=MAX_NUMBER),
-            fields.integer(1, low=0, high=MAX_NUMBER),
-            fields.raw(2, size=HASH_BYTES),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Envelope:
     """One item for one recipient person."""
 
@@ -100,9 +72,9 @@ class Envelope:
     """Counts from 1 for each recipient person, without gaps, on each of the author's devices."""
     packets: tuple[Packet, ...]
     body: bytes = field(repr=False)
-    mine: CardMark
+    mine: Position
     """The author's card as the author has it."""
-    yours: CardMark
+    yours: Position
     """The recipient's card as the author has it: a card that was withheld shows here."""
     again: int = 0
     """The number under which the same item was sent before, in answer to `resend`; else 0."""
@@ -117,8 +89,8 @@ class Envelope:
                 3: self.number,
                 4: [[one.device.raw, one.kind, one.raw] for one in self.packets],
                 5: self.body,
-                6: self.mine.to_value(),
-                7: self.yours.to_value(),
+                6: _position_value(self.mine),
+                7: _position_value(self.yours),
                 8: self.again,
             }
         )
@@ -136,8 +108,8 @@ class Envelope:
         number = fields.integer(3, low=1, high=MAX_NUMBER)
         packets = tuple(_packet(one) for one in fields.list(4, limit=MAX_PACKETS))
         body = fields.raw(5, limit=MAX_BODY)
-        mine = CardMark.from_value(fields.list(6, limit=3))
-        yours = CardMark.from_value(fields.list(7, limit=3))
+        mine = _position(fields.list(6, limit=3))
+        yours = _position(fields.list(7, limit=3))
         again = fields.integer(8, low=0, high=MAX_NUMBER)
         fields.end()
         if len({one.device for one in packets}) != len(packets):
@@ -266,6 +238,21 @@ def _packet(value: Value) -> Packet:
     fields = Fields(dict(enumerate(value)), what="packet")
     device = DeviceId(fields.raw(0))
     return Packet(device, fields.integer(1, low=0, high=255), fields.raw(2, limit=PACKET_LIMIT))
+
+
+def _position_value(position: Position) -> Value:
+    return [position.epoch, position.seq, position.hash]
+
+
+def _position(value: list[Value]) -> Position:
+    if len(value) != 3:
+        raise Malformed("a card's position is a list of three")
+    fields = Fields(dict(enumerate(value)), what="card position")
+    return Position(
+        fields.integer(0, low=1, high=MAX_NUMBER),
+        fields.integer(1, low=0, high=MAX_NUMBER),
+        fields.raw(2, size=HASH_BYTES),
+    )
 
 
 def _about(sender: PersonId, recipient: PersonId, parcel: ParcelId) -> bytes:

@@ -2,7 +2,7 @@
 
     recovery seed (16)  ->  root key R (Ed25519)           who she is; signs the card rarely
     device              ->  dk (Ed25519), ik (X25519)      never leave the device
-    person key, generation g: seed s_g (32)  ->  box key   X25519; on the card; renewed at a revocation
+    person key, generation g: seed s_g (32)  ->  box key   X25519; on the card; rolls at revocation
     pair key K                                             of two persons; seals their envelopes
 
 K needs both a Diffie-Hellman of the two box keys and S, 32 bytes from the exchange in which the two
@@ -114,8 +114,8 @@ class PairKey:
         agreed = person_key.box.agree(theirs.public)
         ends = sorted(
             [
-                (person.raw, person_key.generation.to_bytes(4, "big")),
-                (theirs.person.raw, theirs.generation.to_bytes(4, "big")),
+                (person.raw, person_key.generation.to_bytes(8, "big")),
+                (theirs.person.raw, theirs.generation.to_bytes(8, "big")),
             ]
         )
         (low, low_generation), (high, high_generation) = ends

@@ -1,0 +1,76 @@
+"""How a person begins, and how her card goes on: what only the holder of the keys can sign."""
+
+from peer.keys.person import SEED_BYTES, Device, Identity, PersonKey, root_key
+from peer.keys.primitives import Random, system_random
+from peer.keys.vault import Vault
+from wire.card import (
+    CARD_SECONDS,
+    NO_PREVIOUS,
+    Card,
+    DeviceEntry,
+    GatewayEntry,
+    Role,
+    Signed,
+    Statement,
+    StatementKind,
+)
+from wire.ids import PersonId
+
+
+def begin_person(
+    vault: Vault, *, role: Role, now: float, random: Random = system_random
+) -> tuple[Identity, Card]:
+    """Make a new person with this device, inside a transaction; return her keys and first card.
+
+    The recovery seed stays in the vault until the kit has been printed (`Vault.wipe_seed`).
+    """
+    seed = random(SEED_BYTES)
+    root = root_key(seed)
+    person = PersonId.of_root(bytes(root.verify_key))
+    identity = Identity(person, Device.generate(random), PersonKey.generate(1, random))
+    entry = DeviceEntry(identity.device.key, identity.device.exchange.public, role)
+    public = bytes(root.verify_key)
+    statement = Statement(
+        StatementKind.ROOT,
+        public,
+        epoch=1,
+        seq=0,
+        prev=NO_PREVIOUS,
+        devices=(entry,),
+        person_generation=identity.person_key.generation,
+        person_public=identity.person_key.box.public,
+        gateways=(),
+        issued=int(now),
+        expires=int(now) + CARD_SECONDS,
+        signer=public,
+    )
+    vault.keep_identity(identity, seed=seed)
+    return identity, Card.begin(person, Signed.make(statement, root))
+
+
+def state_gateways(
+    identity: Identity, card: Card, *, gateways: tuple[GatewayEntry, ...], now: float
+) -> tuple[Card, Signed]:
+    """Return the card with other gateways and the statement, signed by this device, that says so.
+
+    Raises:
+        CardRejected: this device is not on the card.
+    """
+    position = card.position
+    statement = Statement(
+        StatementKind.DEVICE,
+        card.root_key,
+        epoch=position.epoch,
+        seq=position.seq + 1,
+        prev=position.hash,
+        devices=card.devices,
+        person_generation=card.person_generation,
+        person_public=card.person_public,
+        gateways=gateways,
+        issued=int(now),
+        expires=int(now) + CARD_SECONDS,
+        signer=identity.device.key.raw,
+    )
+    signed = Signed.make(statement, identity.device.signing)
+    extended, _verdict = card.take(signed)
+    return extended, signed

@@ -1,0 +1,195 @@
+"""Sealing an item for a contact: a packet for each device, all of it in one envelope."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from peer.keys.envelope import (
+    Envelope,
+    Packet,
+    PacketKind,
+    first_packet,
+    seal_body,
+    seal_envelope,
+)
+from peer.keys.errors import NeedsBundles, NotForUs
+from peer.keys.keyring import Keyring
+from peer.keys.primitives import Random
+from peer.keys.ratchet import Ratchet
+from peer.keys.sessions import Choice, Party, Prekeys, Session, about, choose, initiate
+from peer.keys.signed_items import SignedItem
+from wire.card import Card, DeviceEntry
+from wire.codec import decode
+from wire.errors import NotSigned
+from wire.ids import DeviceId, DeviceKey, ParcelId, PersonId
+from wire.prekeys import BUNDLE_LIMIT, Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class SealedLetter:
+    """What goes into a parcel, and the number under which to keep the item for `resend`."""
+
+    parcel: ParcelId
+    body: bytes = field(repr=False)
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A device to make a packet for, and the session to make it in."""
+
+    party: Party
+    choice: Choice
+    bundle: Bundle | None
+    """Verified prekeys, if a new session is to begin."""
+
+
+class Sealer:
+    """Seals with the keys of one device; every call wants an open transaction."""
+
+    def __init__(self, keys: Keyring, *, ratchet: Ratchet, random: Random) -> None:
+        self._keys = keys
+        self._ratchet = ratchet
+        self._random = random
+
+    def wants_bundles(self, to: Card, *, now: float) -> tuple[DeviceId, ...]:
+        """Return the devices of a contact with which it is time to begin a new session."""
+        return tuple(
+            entry.id
+            for entry in to.sealable()
+            if self._choice(to.person, entry, now=now).renew
+            and self._keys.vault.prekeys.bundle(to.person, entry.key) is None
+        )
+
+    def seal(
+        self,
+        item: SignedItem,
+        *,
+        to: Card,
+        own: Card,
+        now: float,
+        bundles: Sequence[Bundle] = (),
+        again: int = 0,
+    ) -> SealedLetter:
+        """Seal an item for all devices of a contact, inside a transaction.
+
+        Args:
+            item: what `write_item` gave.
+            to: the contact's card as we hold it.
+            own: our card.
+            now: Unix seconds.
+            bundles: prekeys fetched for devices with which a session must begin.
+            again: the number under which the same item was sent before, in answer to `resend`.
+
+        Raises:
+            NeedsBundles: a session must begin first; its devices are named, nothing was changed.
+            NotSigned, Malformed, WeakKey: a bundle is not what its device signed.
+            NotForUs: no key is shared with this person.
+            TooLarge: it does not fit in one parcel.
+        """
+        with self._keys.vault.all_or_nothing():
+            targets = self._targets(to, own, {one.device: one for one in bundles}, now=now)
+            keys = self._keys.pair_keys(to, now=now)
+            if not keys:
+                raise NotForUs("no key is shared with this person: add the contact again")
+            plaintext, body = seal_body(item.raw, author=own.person, random=self._random)
+            envelope = Envelope(
+                own.person,
+                self._keys.identity.device.id,
+                self._keys.vault.numbers.next_number(to.person),
+                tuple(self._packet(plaintext, target, now=now) for target in targets),
+                body,
+                mine=own.position,
+                yours=to.position,
+                again=again,
+            )
+            parcel = ParcelId(self._random(ParcelId.size))
+            sealed = seal_envelope(
+                envelope, key=keys[0], recipient=to.person, parcel=parcel, random=self._random
+            )
+        return SealedLetter(parcel, sealed, envelope.number)
+
+    def _targets(
+        self, to: Card, own: Card, given: Mapping[DeviceKey, Bundle], *, now: float
+    ) -> list[_Target]:
+        """Return for whom to make a packet; our other devices get one where a session is there."""
+        found, needed = [], []
+        ends = [(to.person, one) for one in to.sealable()]
+        ends += [(own.person, one) for one in own.sealable() if one.key != self._keys.party.device]
+        for person, entry in ends:
+            choice = self._choice(person, entry, now=now)
+            bundle = self._bundle(person, entry, given) if choice.renew else None
+            if choice.session is not None or bundle is not None:
+                party = Party(person, entry.key, entry.exchange_key)
+                found.append(_Target(party, choice, bundle))
+            elif person == to.person:
+                needed.append(entry.id)
+        if needed or not found:
+            raise NeedsBundles(tuple(needed))
+        return found
+
+    def _choice(self, person: PersonId, entry: DeviceEntry, *, now: float) -> Choice:
+        return choose(self._keys.vault.sessions.of_device(person, entry.key), now=now)
+
+    def _bundle(
+        self, person: PersonId, entry: DeviceEntry, given: Mapping[DeviceKey, Bundle]
+    ) -> Bundle | None:
+        """Return verified prekeys of a device: those given, else those kept from the exchange."""
+        bundle = given.get(entry.key)
+        if bundle is None:
+            kept = self._keys.vault.prekeys.bundle(person, entry.key)
+            if kept is None:
+                return None
+            bundle = Bundle.from_value(decode(kept, limit=BUNDLE_LIMIT))
+        if bundle.device != entry.key:
+            raise NotSigned("the prekeys are another device's")
+        bundle.verify()
+        return bundle
+
+    def _packet(self, plaintext: bytes, target: _Target, *, now: float) -> Packet:
+        if target.bundle is not None:
+            return self._first_packet(plaintext, target.party, target.bundle, now=now)
+        assert target.choice.session is not None  # noqa: S101  # _targets lets nothing else pass
+        return self._further_packet(plaintext, target.party, target.choice.session)
+
+    def _first_packet(self, plaintext: bytes, them: Party, bundle: Bundle, *, now: float) -> Packet:
+        us, prekeys = self._keys.party, Prekeys.of(bundle)
+        set_up, agreed = initiate(
+            self._keys.identity.device.exchange,
+            initiator=us,
+            responder=them,
+            prekeys=prekeys,
+            random=self._random,
+        )
+        sealed = self._ratchet.begin(
+            agreed.secret,
+            their_key=prekeys.signed[1],
+            plaintext=plaintext,
+            about=about(agreed.transcript, sender=us, recipient=them),
+        )
+        written = set_up.encode()
+        self._keys.vault.sessions.keep(
+            Session(
+                agreed.id,
+                them.person,
+                them.device,
+                agreed.transcript,
+                written,
+                sealed.state,
+                made=now,
+                unanswered=1,
+            )
+        )
+        self._keys.vault.prekeys.use_bundle(them.person, them.device)
+        packet = first_packet(written, sealed.message)
+        return Packet(them.device.device, PacketKind.FIRST, packet)
+
+    def _further_packet(self, plaintext: bytes, them: Party, session: Session) -> Packet:
+        bound = about(session.transcript, sender=self._keys.party, recipient=them)
+        sealed = self._ratchet.seal(session.state, plaintext, about=bound)
+        self._keys.vault.sessions.keep(
+            replace(session, state=sealed.state, unanswered=session.unanswered + 1, unsaid=0)
+        )
+        if session.set_up is not None:
+            packet = first_packet(session.set_up, sealed.message)
+            return Packet(them.device.device, PacketKind.FIRST, packet)
+        return Packet(them.device.device, PacketKind.ONGOING, session.id.raw + sealed.message)

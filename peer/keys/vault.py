@@ -1,0 +1,206 @@
+"""Where this device keeps its keys: SQL over the connection of the phone's file.
+
+Every change wants an open transaction and fails without one. A ratchet step loads, steps and stores
+inside one `BEGIN IMMEDIATE`, because `watch` and `send` are two processes on one file: without the
+lock both would take the same message key. What is sent is stored in that transaction too, before a
+byte leaves; what is received is stored with the step that opened it (docs/protocol.md §6.8).
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from nacl.signing import SigningKey
+
+from peer.keys.errors import Damaged
+from peer.keys.number_table import NumberTable
+from peer.keys.person import BoxKey, Device, Identity, PersonKey
+from peer.keys.prekey_table import PrekeyTable
+from peer.keys.primitives import Exchange
+from peer.keys.schema import SCHEMA
+from peer.keys.session_table import SessionTable
+from peer.keys.sessions import DAY
+from peer.keys.table import Table
+from wire.ids import PersonId
+
+KEEP_SECONDS: Final = 194 * DAY
+"""A parcel may wait 180 days; two weeks more for a phone that is itself late."""
+TOGETHER_SECONDS: Final = 600.0
+"""Two exchanges within the life of a code may have crossed; later ones followed each other."""
+
+_OF_A_CONTACT: Final = (
+    "pair_secrets",
+    "box_keys",
+    "sessions",
+    "kept_bundles",
+    "sent_numbers",
+    "senders",
+    "received",
+    "gone",
+    "resets",
+)
+
+
+class Vault(Table):
+    """The key store of one device.
+
+    Args:
+        connection: in autocommit mode (`isolation_level=None`), foreign keys on.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        if connection.isolation_level is not None:
+            raise ValueError("the connection must leave transactions to us")
+        super().__init__(connection)
+        self.sessions = SessionTable(connection)
+        self.prekeys = PrekeyTable(connection)
+        self.numbers = NumberTable(connection)
+
+    def create(self) -> None:
+        """Create the tables, inside the transaction that creates the file's other tables."""
+        self._in_transaction()
+        for statement in SCHEMA.split(";\n"):
+            if statement.strip():
+                self._db.execute(statement)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Hold the file's write lock for one step; all of it counts, or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Undo what a failed part of a transaction has written, and keep the rest of it."""
+        self._in_transaction()
+        self._db.execute("SAVEPOINT keys")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK TO keys")
+            self._db.execute("RELEASE keys")
+            raise
+        self._db.execute("RELEASE keys")
+
+    # Our own keys
+
+    def keep_identity(self, identity: Identity, *, seed: bytes | None) -> None:
+        """Store a new person's keys; `seed` is kept until the kit has been printed."""
+        rows = {
+            "person": identity.person.raw,
+            "signing": bytes(identity.device.signing),
+            "exchange": identity.device.exchange.secret,
+            "seed": seed,
+        }
+        for name, value in rows.items():
+            if value is not None:
+                self._keep(name, value)
+        self.keep_person_key(identity.person_key)
+
+    def keep_person_key(self, key: PersonKey) -> None:
+        """Store the person key of a generation; the highest one counts."""
+        self._keep(f"person/{key.generation}", key.seed)
+        self._keep("generation", key.generation.to_bytes(8, "big"))
+
+    def identity(self) -> Identity:
+        """Return our own keys.
+
+        Raises:
+            Damaged: one is missing.
+        """
+        generation = int.from_bytes(self._own("generation"), "big")
+        return Identity(
+            PersonId(self._own("person")),
+            Device(SigningKey(self._own("signing")), Exchange(self._own("exchange"))),
+            PersonKey(generation, self._own(f"person/{generation}")),
+        )
+
+    def person_keys(self) -> tuple[PersonKey, ...]:
+        """Return the person keys of all generations, the newest first."""
+        rows = self._db.execute("SELECT name, value FROM own_keys WHERE name LIKE 'person/%'")
+        keys = [PersonKey(int(name.removeprefix("person/")), seed) for name, seed in rows]
+        return tuple(sorted(keys, key=lambda key: key.generation, reverse=True))
+
+    def seed(self) -> bytes | None:
+        """Return the recovery seed while it is still here."""
+        row = self._db.execute("SELECT value FROM own_keys WHERE name = 'seed'").fetchone()
+        return None if row is None else bytes(row[0])
+
+    def wipe_seed(self) -> None:
+        """Forget the recovery seed: from now on only the kit has it."""
+        self._in_transaction()
+        self._db.execute("DELETE FROM own_keys WHERE name = 'seed'")
+
+    def _keep(self, name: str, value: bytes) -> None:
+        self._in_transaction()
+        self._db.execute(
+            "INSERT INTO own_keys VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = ?2",
+            (name, value),
+        )
+
+    def _own(self, name: str) -> bytes:
+        row = self._db.execute("SELECT value FROM own_keys WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise Damaged(f"the key {name.partition('/')[0]} is missing")
+        return bytes(row[0])
+
+    # What two persons share
+
+    def keep_pair_secret(
+        self, person: PersonId, *, transcript: bytes, secret: bytes, now: float
+    ) -> None:
+        """Store S of an exchange; the same exchange twice is one."""
+        self._in_transaction()
+        self._db.execute(
+            "INSERT INTO pair_secrets VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (person.raw, transcript, secret, now),
+        )
+
+    def pair_secrets(self, person: PersonId) -> tuple[bytes, ...]:
+        """Return all S with `person`, first the one that sealing uses.
+
+        That is the newest; among exchanges that may have crossed, the one with the lowest hash.
+        """
+        rows = self._db.execute(
+            "SELECT transcript, secret, made FROM pair_secrets WHERE person = ?", (person.raw,)
+        ).fetchall()
+        newest = max((made for _, _, made in rows), default=0.0)
+        crossed = [row for row in rows if newest - row[2] <= TOGETHER_SECONDS]
+        before = [row for row in rows if newest - row[2] > TOGETHER_SECONDS]
+        crossed.sort()
+        before.sort(key=lambda row: -row[2])
+        return tuple(bytes(secret) for _, secret, _ in (*crossed, *before))
+
+    def keep_box(self, box: BoxKey, *, now: float) -> None:
+        """Remember a box key from a card: what was sealed under it is still on its way."""
+        self._in_transaction()
+        self._db.execute(
+            "INSERT INTO box_keys VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (box.person.raw, box.generation, box.public, now),
+        )
+
+    def boxes(self, person: PersonId) -> tuple[BoxKey, ...]:
+        """Return the box keys of `person` that were seen, the newest generation first."""
+        rows = self._db.execute(
+            "SELECT generation, public FROM box_keys WHERE person = ? ORDER BY generation DESC",
+            (person.raw,),
+        )
+        return tuple(BoxKey(person, generation, bytes(public)) for generation, public in rows)
+
+    def forget(self, person: PersonId) -> None:
+        """Delete all that is shared with `person`: nothing of theirs opens any more."""
+        self._in_transaction()
+        for table in _OF_A_CONTACT:
+            self._db.execute(f"DELETE FROM {table} WHERE person = ?", (person.raw,))  # noqa: S608  # constants
+
+    def tidy(self, now: float) -> None:
+        """Delete keys that nothing can need any more; once a day is enough."""
+        before = now - KEEP_SECONDS
+        self.sessions.tidy(before)
+        self.prekeys.tidy(before)
