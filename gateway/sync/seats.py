@@ -1,4 +1,4 @@
-"""Seats, as the owner of the box sees them: who has a place, how full it is, how much it may hold."""
+"""Seats as the owner of the box sees them: who has a place, how full it is, its limit."""
 
 import sqlite3
 from dataclasses import dataclass
