@@ -15,7 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.config import SETTINGS, Loaded, load_config, parse_size
+from gateway.config import PROGRAM, SETTINGS, Loaded, command, load_config, parse_size
 from gateway.console import ForPeople, ForPrograms, Lines, pair_once
 from gateway.control_client import ControlClient, ControlError
 from gateway.errors import StartupError
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.json:
             print(json.dumps({"error": getattr(error, "code", "failed"), "sentence": str(error)}))
         else:
-            print(f"homepost-gateway: {error}", file=sys.stderr)
+            print(f"{PROGRAM}: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print(file=sys.stderr)
@@ -58,13 +58,13 @@ def _run(arguments: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     common = _common(argparse.SUPPRESS)
     parser = argparse.ArgumentParser(
-        prog="homepost-gateway",
+        prog=os.environ.get("HOMEPOST_COMMAND") or PROGRAM,
         parents=[_common(None)],
         description="The always-on mailbox of a household. It keeps sealed parcels for people who "
         "are away, and can open none of them.",
-        epilog="Begin with: homepost-gateway serve",
+        epilog=f"Begin with: {command('serve')}",
     )
-    parser.add_argument("--version", action="version", version=f"homepost-gateway {version()}")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version()}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(name: str, run: Command, help: str, of: Any = commands) -> argparse.ArgumentParser:
@@ -79,8 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     pair.add_argument("--seconds", type=int, metavar="N", help="how long the code is good (120)")
     add("status", _status, "say how the running gateway is")
 
-    seats = commands.add_parser("seats", help="who has a place here, and how much room")
-    seats = seats.add_subparsers(metavar="COMMAND", required=True)
+    group = commands.add_parser("seats", help="who has a place here, and how much room")
+    seats = group.add_subparsers(metavar="COMMAND", required=True)
     add("list", _seats_list, "list the seats", of=seats)
     remove = add("remove", _seats_remove, "remove a seat and all that waits there", of=seats)
     remove.add_argument("seat", help="its name, or the beginning of it")
@@ -89,8 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     quota.add_argument("seat", help="its name, or the beginning of it")
     quota.add_argument("size", help="such as 500 MiB or 2 GiB")
 
-    config = commands.add_parser("config", help="what is set, and whether it is right")
-    config = config.add_subparsers(metavar="COMMAND", required=True)
+    group = commands.add_parser("config", help="what is set, and whether it is right")
+    config = group.add_subparsers(metavar="COMMAND", required=True)
     add("check", _config_check, "read the settings and say what is wrong with them", of=config)
     add("show", _config_show, "show every setting and where it comes from", of=config)
     return parser
@@ -103,8 +103,9 @@ def _common(default: str | None) -> argparse.ArgumentParser:
         default: None before the command; SUPPRESS after it, so that silence there changes nothing.
     """
     common = argparse.ArgumentParser(add_help=False, argument_default=default)
-    json_default = {"default": default or False}
-    common.add_argument("--json", action="store_true", help="answer in JSON", **json_default)
+    common.add_argument(
+        "--json", action="store_true", help="answer in JSON", default=default or False
+    )
     common.add_argument("--config", type=Path, metavar="FILE", help="settings file to use")
     settings = common.add_argument_group("settings")
     for setting in SETTINGS:
@@ -120,7 +121,7 @@ def _serve(loaded: Loaded, arguments: argparse.Namespace) -> int:
 
 def _pair(loaded: Loaded, arguments: argparse.Namespace) -> int:
     if arguments.seconds is not None and not 1 <= arguments.seconds <= 600:
-        print("homepost-gateway: --seconds is a number from 1 to 600.", file=sys.stderr)
+        print(f"{PROGRAM}: --seconds is a number from 1 to 600.", file=sys.stderr)
         return WRONG_USAGE
     manner = ForPrograms if arguments.json else ForPeople
     screen = manner(lines=Lines(sys.stdin), out=sys.stdout)
@@ -169,7 +170,8 @@ def _seats_list(loaded: Loaded, arguments: argparse.Namespace) -> int:
         print(json.dumps(seats))
         return DONE
     if not seats["seats"]:
-        print("Nobody has a seat here yet. Pair a phone: homepost-gateway pair")
+        pair = command("pair", data=loaded.config.data)
+        print(f"Nobody has a seat here yet. Pair a phone: {pair}")
         return DONE
     print(f"{'SEAT':<10} {'DEVICES':>7} {'WAITING':>8} {'USED':>10} {'ROOM':>10}")
     for seat in seats["seats"]:
@@ -243,7 +245,7 @@ def _find_seat(loaded: Loaded, name: str) -> dict[str, Any]:
     found = [seat for seat in seats if wanted and seat["seat"].startswith(wanted)]
     if len(found) != 1:
         what = f"{len(found)} seats begin" if found else "No seat begins"
-        raise ControlError(f"{what} with {name!r}. See `homepost-gateway seats list`.")
+        raise ControlError(f"{what} with {name!r}. See `{command('seats list')}`.")
     return found[0]
 
 

@@ -16,6 +16,7 @@ import ipaddress
 import os
 import pwd
 import re
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ from wire.errors import Malformed
 from wire.places import DEFAULT_PORT, Place
 
 ENVIRONMENT: Final = "HOMEPOST_"
+PROGRAM: Final = "homepost-gateway"
+_NO_SETTINGS: Final = (f"{ENVIRONMENT}CONFIG", f"{ENVIRONMENT}COMMAND")
+"""Variables that say where the settings are, and how we were called."""
 FILE_NAME: Final = "gateway.toml"
 SYSTEM_FILE: Final = Path("/etc/homepost") / FILE_NAME
 SYSTEM_DATA: Final = Path("/var/lib/homepost")
@@ -272,6 +276,19 @@ def default_data(environ: Mapping[str, str]) -> Path:
     return _home(environ) / ".local" / "share" / "homepost"
 
 
+def command(name: str, *, data: Path | None = None) -> str:
+    """Return a command line that can be copied: what to type to reach this gateway.
+
+    Args:
+        name: the command.
+        data: the gateway's folder; it is named where it is not the usual one.
+    """
+    program = os.environ.get(f"{ENVIRONMENT}COMMAND") or PROGRAM
+    if data is None or data == default_data(os.environ):
+        return f"{program} {name}"
+    return f"{program} {name} --data {shlex.quote(str(data))}"
+
+
 def _home(environ: Mapping[str, str]) -> Path:
     home = environ.get("HOME", "")
     if not home:
@@ -290,7 +307,7 @@ def _home(environ: Mapping[str, str]) -> Path:
 def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for variable, text in environ.items():
-        if not variable.startswith(ENVIRONMENT) or variable == f"{ENVIRONMENT}CONFIG":
+        if not variable.startswith(ENVIRONMENT) or variable in _NO_SETTINGS:
             continue
         name = variable.removeprefix(ENVIRONMENT).lower()
         if name not in _BY_NAME:

@@ -67,7 +67,7 @@ class Lines:
         loop, descriptor = asyncio.get_running_loop(), self._stream.fileno()
         ready: asyncio.Future[None] = loop.create_future()
         try:
-            loop.add_reader(descriptor, lambda: ready.done() or ready.set_result(None))
+            loop.add_reader(descriptor, _set, ready)
         except PermissionError:  # a file or /dev/null: always ready
             return os.read(descriptor, MAX_LINE)
         try:
@@ -75,6 +75,11 @@ class Lines:
         finally:
             loop.remove_reader(descriptor)
         return os.read(descriptor, MAX_LINE)
+
+
+def _set(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 class Screen(Protocol):
@@ -100,28 +105,32 @@ class ForPeople:
         self._lines = lines
         self._out = out
 
+    def say(self, text: str) -> None:
+        """Write a text."""
+        print(text, file=self._out, flush=True)
+
     def code(self, text: str, *, expires: int) -> None:
         """Show the code as QR and as text that can be copied."""
-        print(code_screen(text, expires=expires, out=self._out), file=self._out, flush=True)
+        self.say(code_screen(text, expires=expires, out=self._out))
 
     async def same(self, view: dict[str, Any]) -> bool:
         """Show the check code and ask."""
-        print(check_screen(view), file=self._out)
+        self.say(check_screen(view))
         self._out.write("Does the phone show the same? [y/N] ")
         self._out.flush()
         self._lines.forget()
         line = await self._lines.next()
         if line is None:
-            print(file=self._out)
+            self.say("")
         return is_yes(line)
 
     def waiting(self) -> None:
         """Ask for the other yes."""
-        print("Now say yes on the phone as well.", file=self._out, flush=True)
+        self.say("Now say yes on the phone as well.")
 
     def ended(self, state: str) -> None:
         """Say how it ended."""
-        print(f"\n{ENDINGS.get(state, state)}", file=self._out, flush=True)
+        self.say(f"\n{ENDINGS.get(state, state)}")
 
 
 class ForPrograms:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import h11
 
+from gateway.config import command
 from gateway.control_socket import short_address
 
 MAX_ANSWER: Final = 4 * 1024 * 1024
@@ -64,7 +65,7 @@ class ControlClient:
                 status, content = await self._exchange(method, path, body)
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
             raise NotRunning(
-                f"No gateway is running on {self._folder}. Start it with `homepost-gateway serve`; "
+                f"No gateway is running on {self._folder}. Start it with `{command('serve')}`; "
                 "if it keeps its data elsewhere, name that folder with --data."
             ) from None
         except PermissionError:

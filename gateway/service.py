@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, closing, suppress
 from typing import Final
 
 from gateway.app import STORE_NAME, Gateway, open_gateway
-from gateway.config import Config
+from gateway.config import Config, command
 from gateway.console import ForPeople, Lines, on_terminal, pair_first_phone
 from gateway.control_client import ControlClient, ControlError
 from gateway.control_socket import SOCKET_NAME, listen, short_address
@@ -33,8 +33,6 @@ GRACE: Final = 5.0
 of ten."""
 SPARE_FILES: Final = 64
 """Descriptors for everything but connections: store, sockets, libraries."""
-COMMAND: Final = "HOMEPOST_COMMAND"
-"""Environment variable with which `./run` says how it was called, so that advice can be copied."""
 
 log = logging.getLogger(__name__)
 
@@ -139,13 +137,14 @@ async def _accompanied(config: Config, gateway: Gateway) -> AsyncIterator[None]:
     beside = [asyncio.create_task(_keep_watchdog(gateway))]
     first = await gateway.seat_count() == 0
     if on_terminal():
-        print(_greeting(config, gateway, first=first), file=sys.stdout, flush=True)
+        screen = ForPeople(lines=Lines(sys.stdin), out=sys.stdout)
+        screen.say(_greeting(config, gateway, first=first))
         if first:
-            beside.append(asyncio.create_task(_pair_first_phone(config)))
+            beside.append(asyncio.create_task(_pair_first_phone(config, screen)))
     else:
         log.info("version %s answers on port %d, data in %s", version(), gateway.port, config.data)
         if first:
-            log.info("no phone is paired yet; run: %s", _command("pair", config))
+            log.info("no phone is paired yet; run: %s", command("pair", data=config.data))
     try:
         yield
     finally:
@@ -154,12 +153,11 @@ async def _accompanied(config: Config, gateway: Gateway) -> AsyncIterator[None]:
         await asyncio.gather(*beside, return_exceptions=True)
 
 
-async def _pair_first_phone(config: Config) -> None:
-    screen = ForPeople(lines=Lines(sys.stdin), out=sys.stdout)
-    with suppress(ControlError):
+async def _pair_first_phone(config: Config, screen: ForPeople) -> None:
+    with suppress(ControlError):  # the gateway is ending, and says so itself
         await pair_first_phone(ControlClient(config.data), screen)
-    print(f"\nThe gateway goes on running; Ctrl-C ends it. To pair a phone:\n\n"
-          f"    {_command('pair', config)}\n", flush=True)  # fmt: skip
+    screen.say("\nThe gateway goes on running; Ctrl-C ends it. To pair a phone:\n")
+    screen.say(f"    {command('pair', data=config.data)}\n")
 
 
 def _greeting(config: Config, gateway: Gateway, *, first: bool) -> str:
@@ -172,14 +170,8 @@ def _greeting(config: Config, gateway: Gateway, *, first: bool) -> str:
         "  Stop    Ctrl-C",
     ]
     if not first:
-        lines += ["", f"To pair another phone: {_command('pair', config)}"]
+        lines += ["", f"To pair another phone: {command('pair', data=config.data)}"]
     return "\n".join(lines)
-
-
-def _command(name: str, config: Config) -> str:
-    """Return the command line by which the owner reaches this gateway."""
-    program = os.environ.get(COMMAND, "homepost-gateway")
-    return f"{program} {name} --data {config.data}"
 
 
 def _control_socket(config: Config) -> socket.socket:

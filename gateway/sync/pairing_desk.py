@@ -80,6 +80,7 @@ class PairingDesk:
         channel: this gateway's key and certificate.
         clock: the machine's clocks.
         places: returns where phones should look for this gateway just now, best first.
+        on_change: told what a seat's card became: devices that it no longer lists must go.
     """
 
     def __init__(
@@ -89,16 +90,18 @@ class PairingDesk:
         channel: Channel,
         clock: Clock,
         places: Callable[[], tuple[Place, ...]],
+        on_change: Callable[[CardChange], None] = lambda change: None,
     ) -> None:
         self._store = store
         self._channel = channel
         self._clock = clock
         self._places = places
+        self._on_change = on_change
         self._codes: deque[_Kept] = deque(maxlen=REMEMBERED)
         self._changed = asyncio.Event()
         self._one_by_one = asyncio.Lock()
         self._waiting = 0
-        self._running: set[asyncio.Task[object]] = set()
+        self._running: set[asyncio.Task[CardChange]] = set()
 
     def show(self, *, seconds: float = GATEWAY_CODE_SECONDS) -> Shown:
         """Open a code, ending the one that was open.
@@ -220,22 +223,22 @@ class PairingDesk:
         )
         try:
             # A phone that hangs up meanwhile must not leave a seat that this desk knows nothing of.
-            await self._finish(work, then=code.enrolled)
+            await self._finish(work, code)
         except (CardRefused, CardTaken, DeviceRevoked, SeatTaken):
             code.refuse(self._clock.monotonic())
             raise
         finally:
             self._tell()
 
-    async def _finish(
-        self, work: Coroutine[None, None, object], *, then: Callable[[], None]
-    ) -> None:
-        """Run `work` to its end and call `then` if it succeeds, even when the caller gives up."""
+    async def _finish(self, work: Coroutine[None, None, CardChange], code: Code) -> None:
+        """Let `work` come to its end and draw the consequences, even when the caller gives up."""
 
-        def done(task: asyncio.Task[object]) -> None:
+        def done(task: asyncio.Task[CardChange]) -> None:
             self._running.discard(task)
             if not task.cancelled() and task.exception() is None:
-                then()
+                code.enrolled()
+                self._on_change(task.result())
+            self._tell()
 
         task = asyncio.create_task(work)
         self._running.add(task)
@@ -288,6 +291,8 @@ class PairingDesk:
 
     async def _until(self, reached: Callable[[], bool], wait: float, code: Code) -> None:
         """Wait until `reached`, the code's stage ends by itself, or `wait` seconds are over."""
+        if wait <= 0 or reached():
+            return
         if self._waiting >= MAX_WAITING:
             raise Busy
         self._waiting += 1

@@ -16,7 +16,7 @@ from gateway.sync.pairing import (
     TooManyTries,
     fingerprint,
 )
-from tests.gateway.phones import Phone
+from tests.gateway.phones import asks
 from wire.auth import Channel
 from wire.ids import GatewayId
 from wire.pairing import MAX_TRIES, PairingState, PairRequest
@@ -25,10 +25,10 @@ SECRET = b"secret of a code"
 NONCE = b"the gateway says"
 SECONDS = 120.0
 CHANNEL = Channel(GatewayId(b"g" * 32), b"c" * 32)
-ANNA = Phone().asks(SECRET, channel=CHANNEL)
+ANNA = asks(SECRET, channel=CHANNEL)
 ANNA_AGREES = replace(ANNA, confirmed=True)
-THIEF = Phone().asks(SECRET, channel=CHANNEL)
-GUESS = Phone().asks(b"g" * 16, channel=CHANNEL)
+THIEF = asks(SECRET, channel=CHANNEL)
+GUESS = asks(b"g" * 16, channel=CHANNEL)
 
 
 @pytest.fixture
