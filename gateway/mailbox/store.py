@@ -119,7 +119,9 @@ class MailboxStore:
             NoSuchSeat: the seat was removed.
             SyncFirst: a newer state was rested on before.
         """
-        await self._database.write(lambda store: revoke(store, seat, lanes, rests_on=rests_on))
+        await self._database.write(
+            lambda store: revoke(store, seat, lanes, rests_on=rests_on), frees=True
+        )
 
     async def lane(self, lane: LaneId) -> KnownLane | None:
         """Return a lane, if it is there and alive."""
@@ -177,7 +179,8 @@ class MailboxStore:
                 cursor,
                 now=self._clock.now(),
                 on_new_epoch=self._on_new_epoch,
-            )
+            ),
+            frees=True,
         )
 
     async def collect(
@@ -227,7 +230,8 @@ class MailboxStore:
             DeviceRevoked: it was one.
         """
         return await self._database.write(
-            lambda store: cursors.acknowledge(store, device, cursor, now=self._clock.now())
+            lambda store: cursors.acknowledge(store, device, cursor, now=self._clock.now()),
+            frees=True,
         )
 
     # Housekeeping
@@ -264,7 +268,9 @@ class MailboxStore:
         return total
 
     async def _sweep(self, seat: SeatId) -> Swept:
-        return await self._database.write(lambda store: _sweep(store, seat, now=self._clock.now()))
+        return await self._database.write(
+            lambda store: _sweep(store, seat, now=self._clock.now()), frees=True
+        )
 
     async def _seats(self) -> list[SeatId]:
         async def look(store: aiosqlite.Connection) -> list[SeatId]:

@@ -1,0 +1,188 @@
+"""Knows who is asking: devices that logged in, and nonces that are good once.
+
+A challenge costs no memory: it is a time under a key that only this process has. Only an answer
+that was right is remembered, until its nonce would be too old anyway, so that nobody can fill this
+table from outside (docs/protocol.md §3.4, §3.5).
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.bodies import header_bytes
+from gateway.clock import Clock
+from gateway.errors import DeviceUnknown, Refusal
+from wire.auth import BEARER_BYTES, BEARER_SECONDS, CHALLENGE_SECONDS, NONCE_BYTES, Channel, Login
+from wire.errors import Malformed, NotSigned
+from wire.ids import DeviceKey, SeatId
+
+MAX_BEARERS: Final = 4096
+"""Logins held at a time; the oldest goes first. Ten devices for each of a hundred seats fit."""
+_SCHEME: Final = "Bearer "
+
+
+class LoginNeeded(Refusal):
+    """The request carries no bearer, or one that is over."""
+
+    code = "login-needed"
+    status = 401
+
+
+class LoginRefused(Refusal):
+    """The login did not fit, whatever of it was wrong."""
+
+    code = "login-refused"
+    status = 401
+
+
+class ChallengeStale(Refusal):
+    """The nonce is not ours, is too old, or was used; ask for another and repeat."""
+
+    code = "challenge-stale"
+    status = 401
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A device that is logged in, and the seat that it may ask for."""
+
+    device: DeviceKey
+    seat: SeatId
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    caller: Caller
+    ends: float
+
+
+class Challenges:
+    """Gives out nonces and takes each of them once.
+
+    Args:
+        clock: whose monotonic time counts.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._key = secrets.token_bytes(32)
+        self._spent: dict[bytes, float] = {}
+
+    def give(self) -> bytes:
+        """Return a nonce (32 bytes) that is good for a minute."""
+        ends = int((self._clock.monotonic() + CHALLENGE_SECONDS) * 1000)
+        said = ends.to_bytes(8, "big") + secrets.token_bytes(8)
+        return said + self._mark(said)
+
+    def check(self, nonce: bytes) -> None:
+        """Check that `nonce` is one of ours, young and unused. It is not used up by that.
+
+        Raises:
+            ChallengeStale: it is not.
+        """
+        now = self._clock.monotonic()
+        if len(nonce) != NONCE_BYTES or nonce in self._spent:
+            raise ChallengeStale
+        ends = int.from_bytes(nonce[:8], "big") / 1000
+        if not hmac.compare_digest(self._mark(nonce[:16]), nonce[16:]) or ends < now:
+            raise ChallengeStale
+
+    def spend(self, nonce: bytes) -> None:
+        """Note that a right answer used `nonce`, which `check` has seen."""
+        now = self._clock.monotonic()
+        self._spent = {one: ends for one, ends in self._spent.items() if ends >= now}
+        self._spent[nonce] = int.from_bytes(nonce[:8], "big") / 1000
+
+    def _mark(self, said: bytes) -> bytes:
+        return hashlib.blake2b(said, key=self._key, digest_size=16).digest()
+
+
+class Auth:
+    """Logs devices in and knows them again.
+
+    Args:
+        channel: this gateway's key and certificate: what an answer must have been made for.
+        clock: whose monotonic time counts.
+        seat_of: returns a device's seat, or raises DeviceUnknown or DeviceRevoked.
+    """
+
+    def __init__(
+        self,
+        *,
+        channel: Channel,
+        clock: Clock,
+        seat_of: Callable[[DeviceKey], Awaitable[SeatId]],
+    ) -> None:
+        self.channel = channel
+        self.challenges = Challenges(clock)
+        self._clock = clock
+        self._seat_of = seat_of
+        self._sessions: dict[bytes, _Session] = {}
+        self._dropped = 0
+
+    async def login(self, data: bytes) -> bytes:
+        """Log a device in; return its bearer (32 bytes).
+
+        Raises:
+            WireError: the bytes are no login.
+            ChallengeStale: the nonce is of no use.
+            LoginRefused: another channel or key, or a device that nobody knows here.
+            DeviceRevoked: the device was taken off its person's card.
+        """
+        login = Login.decode(data)
+        self.challenges.check(login.nonce)
+        try:
+            login.verify(self.channel)
+        except NotSigned:
+            raise LoginRefused from None
+        self.challenges.spend(login.nonce)
+        caller = Caller(login.device, await self._seat(login.device))
+        bearer = secrets.token_bytes(BEARER_BYTES)
+        self._forget_old()
+        self._sessions[_hidden(bearer)] = _Session(caller, self._clock.monotonic() + BEARER_SECONDS)
+        return bearer
+
+    def caller(self, header: str | None) -> Caller:
+        """Return who asks, by the request's Authorization header.
+
+        Raises:
+            LoginNeeded: nobody, or no longer anybody.
+        """
+        if header is None or not header.startswith(_SCHEME):
+            raise LoginNeeded
+        try:
+            bearer = header_bytes(header.removeprefix(_SCHEME))
+        except Malformed:
+            raise LoginNeeded from None
+        session = self._sessions.get(_hidden(bearer))
+        if session is None or session.ends < self._clock.monotonic():
+            raise LoginNeeded
+        return session.caller
+
+    def drop(self, gone: Callable[[Caller], bool]) -> None:
+        """End the logins of every caller for whom `gone` is true."""
+        self._dropped += 1
+        self._sessions = {key: one for key, one in self._sessions.items() if not gone(one.caller)}
+
+    async def _seat(self, device: DeviceKey) -> SeatId:
+        while True:
+            before = self._dropped
+            try:
+                seat = await self._seat_of(device)
+            except DeviceUnknown:
+                raise LoginRefused from None
+            if before == self._dropped:  # nobody was revoked while we looked
+                return seat
+
+    def _forget_old(self) -> None:
+        now = self._clock.monotonic()
+        living = [item for item in self._sessions.items() if item[1].ends >= now]
+        self._sessions = dict(living[-(MAX_BEARERS - 1) :])
+
+
+def _hidden(bearer: bytes) -> bytes:
+    """Return what a bearer is kept as: who reads our memory later cannot log in with it."""
+    return hashlib.blake2b(bearer, digest_size=32).digest()

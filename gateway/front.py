@@ -1,0 +1,114 @@
+"""All that phones ask, put together over the stores: one application, and the way to end it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from quart import Quart, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from gateway.auth import Auth, Caller
+from gateway.clock import Clock
+from gateway.errors import Refusal
+from gateway.identity import Identity
+from gateway.mailbox.counter import Counter
+from gateway.mailbox.live import Lines
+from gateway.mailbox.opening import Openings
+from gateway.mailbox.routes import Mailroom, mailbox_routes
+from gateway.mailbox.store import MailboxStore
+from gateway.relay.rendezvous import rendezvous_routes
+from gateway.relay.slots import Slots
+from gateway.sync.pairing_desk import PairingDesk
+from gateway.sync.pairing_routes import pairing_routes
+from gateway.sync.prekeys import PrekeyStore
+from gateway.sync.routes import Registry, sync_routes
+from gateway.sync.store import SyncStore
+from wire.errors import WireError
+from wire.frames import MAX_FRAME
+from wire.ids import DeviceId, SeatId
+
+LEAVING: Final = "going-away"
+"""What connected devices are told when the gateway ends: come back soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where everything lies that phones ask for."""
+
+    mailbox: MailboxStore
+    sync: SyncStore
+    prekeys: PrekeyStore
+
+
+class Front:
+    """The application for phones, and who is connected to it.
+
+    Args:
+        stores: what it answers from.
+        desk: where phones are paired.
+        identity: the gateway's keys.
+        clock: the machine's clocks.
+        version: of this program.
+    """
+
+    def __init__(
+        self, stores: Stores, *, desk: PairingDesk, identity: Identity, clock: Clock, version: str
+    ) -> None:
+        self._auth = Auth(channel=identity.channel, clock=clock, seat_of=stores.sync.seat_of)
+        self._lines = Lines()
+        self._slots = Slots()
+        openings = Openings(self._auth, stores.mailbox)
+        counter = Counter(stores.mailbox, self._lines)
+        self.app = Quart("gateway")
+        self.app.config["MAX_CONTENT_LENGTH"] = MAX_FRAME
+        room = Mailroom(self._auth, stores.mailbox, openings, counter, self._lines, clock, version)
+        registry = Registry(
+            self._auth, stores.sync, stores.prekeys, openings.check, self._devices_revoked
+        )
+        self.app.register_blueprint(pairing_routes(desk))
+        self.app.register_blueprint(mailbox_routes(room))
+        self.app.register_blueprint(sync_routes(registry))
+        self.app.register_blueprint(rendezvous_routes(self._auth, clock=clock, slots=self._slots))
+        _answer_refusals(self.app)
+
+    def seat_removed(self, seat: SeatId) -> None:
+        """End everything that the devices of a removed seat have open."""
+        self._end(lambda caller: caller.seat == seat, code="login-needed")
+        self._slots.close_of(seat)
+
+    def close(self) -> None:
+        """Tell every connected device that the gateway ends."""
+        self._lines.hang_up(lambda _: True, code=LEAVING)
+
+    def _devices_revoked(self, seat: SeatId, devices: tuple[DeviceId, ...]) -> None:
+        def revoked(caller: Caller) -> bool:
+            return caller.seat == seat and caller.device.device in devices
+
+        self._end(revoked, code="revoked")
+
+    def _end(self, which: Callable[[Caller], bool], *, code: str) -> None:
+        self._auth.drop(which)
+        self._lines.hang_up(which, code=code)
+
+
+def _answer_refusals(app: Quart) -> None:
+    @app.errorhandler(Refusal)
+    async def refuse(refusal: Refusal) -> tuple[Response, int]:
+        return jsonify(error=refusal.code, **refusal.facts()), refusal.status
+
+    @app.errorhandler(WireError)
+    async def refuse_bytes(error: WireError) -> tuple[Response, int]:
+        return jsonify(error=error.code), 400
+
+    @app.errorhandler(HTTPException)
+    async def no_such_thing(error: HTTPException) -> tuple[Response, int]:
+        status = error.code or 500
+        return jsonify(
+            error=_CODES.get(status, "malformed" if status < 500 else "internal")
+        ), status
+
+        code = _CODES.get(status, "malformed" if status < 500 else "internal")
+        return jsonify(error=code), status
+
+
+_CODES: Final = {404: "not-found", 405: "not-found", 413: "too-large", 500: "internal"}

@@ -1,0 +1,58 @@
+"""Opens a connection for whoever holds a lane, without asking who that is.
+
+An unknown lane, a revoked one, another gateway's and a wrong proof are refused in the same words
+after the same work (docs/protocol.md §4.5).
+"""
+
+from gateway.auth import Auth
+from gateway.bodies import header_bytes
+from gateway.errors import LaneRefused, Refusal
+from gateway.mailbox.lanes import KnownLane
+from gateway.mailbox.store import MailboxStore
+from wire.auth import LaneOpening, Purpose
+
+
+class DepositWithLogin(Refusal):
+    """A request that shows a lane also says who it is from; the gateway does not want to know."""
+
+    code = "deposit-with-login"
+    status = 400
+
+
+class Openings:
+    """Checks the proofs with which connections without login are opened.
+
+    Args:
+        auth: whose nonces they answer.
+        store: where lanes are found.
+    """
+
+    def __init__(self, auth: Auth, store: MailboxStore) -> None:
+        self._auth = auth
+        self._store = store
+
+    async def check(
+        self, header: str | None, *, authorization: str | None, purpose: Purpose
+    ) -> KnownLane:
+        """Return the lane that the header `Homepost-Lane` proves.
+
+        Raises:
+            DepositWithLogin: the request carries a login as well.
+            ChallengeStale: its nonce is of no use; that says nothing of the lane.
+            LaneRefused: everything else.
+        """
+        if authorization is not None:
+            raise DepositWithLogin
+        if header is None:
+            raise LaneRefused
+        opening = LaneOpening.decode(header_bytes(header))
+        self._auth.challenges.check(opening.nonce)
+        known = await self._store.lane(opening.lane)
+        lane = known.lane if known is not None else self._store.stand_in(opening.lane)
+        proved = opening.proved_by(lane, channel=self._auth.channel, purpose=purpose)
+        if known is None or not proved:
+            raise LaneRefused
+        # Another request may have used the nonce while the lane was looked up.
+        self._auth.challenges.check(opening.nonce)
+        self._auth.challenges.spend(opening.nonce)
+        return known

@@ -1,0 +1,194 @@
+"""The mailbox over HTTP: collecting with a login, depositing with a lane.
+
+The requests are those of docs/protocol.md §4.2, §4.5, §5.2 and §5.4.
+"""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from quart import Blueprint, Response, jsonify, request, websocket
+
+from gateway.auth import Auth, Caller
+from gateway.bodies import body, nothing, octets, wait_seconds
+from gateway.clock import Clock
+from gateway.errors import Refusal
+from gateway.mailbox.counter import Counter
+from gateway.mailbox.live import Line, Lines
+from gateway.mailbox.opening import Openings
+from gateway.mailbox.store import MailboxStore
+from wire.codec import Value
+from wire.errors import Malformed, WireError
+from wire.fields import Fields
+from wire.frames import (
+    MAX_FRAME,
+    Ack,
+    Bye,
+    Deposit,
+    Hello,
+    Parcels,
+    Results,
+    Resume,
+    decode_frame,
+    encode_frame,
+)
+from wire.ids import LaneId
+from wire.lanes import LaneRight
+
+MAX_LANES: Final = 256
+"""Lanes in one request."""
+LANES_LIMIT: Final = 64 * 1024
+CURSOR_LIMIT: Final = 64
+LANE_HEADER: Final = "Homepost-Lane"
+
+
+class CursorUnknown(Refusal):
+    """The cursor is not one that this mailbox gave out: resume first."""
+
+    code = "cursor-unknown"
+    status = 409
+
+
+@dataclass(frozen=True, slots=True)
+class Mailroom:
+    """What the mailbox's routes need."""
+
+    auth: Auth
+    store: MailboxStore
+    openings: Openings
+    counter: Counter
+    lines: Lines
+    clock: Clock
+    version: str
+
+
+def mailbox_routes(room: Mailroom) -> Blueprint:
+    """Return the routes at which mailboxes are filled, emptied and furnished with lanes."""
+    routes = Blueprint("mailbox", __name__, url_prefix="/v1")
+    _collecting(routes, room)
+    _depositing(routes, room)
+    _lanes(routes, room)
+    return routes
+
+
+def _caller(room: Mailroom) -> Caller:
+    return room.auth.caller(request.headers.get("Authorization"))
+
+
+def _collecting(routes: Blueprint, room: Mailroom) -> None:
+    @routes.websocket("/mailbox")
+    async def live() -> None:
+        caller = room.auth.caller(websocket.headers.get("Authorization"))
+        await websocket.accept()
+        line = Line(caller, websocket, store=room.store, clock=room.clock)
+        await line.run(room.lines)
+        await websocket.close(1000)
+
+    @routes.post("/mailbox/collect")
+    async def collect() -> Response:
+        caller, wait = _caller(room), wait_seconds()
+        frame = decode_frame(await body(CURSOR_LIMIT))
+        if not isinstance(frame, Resume):
+            raise Malformed("what is wanted here is a Resume frame")
+        news = room.lines.news(caller.seat)
+        resumed = await room.store.resume(caller.device.device, frame.cursor)
+        found = await room.store.collect(resumed.seat, after=resumed.after)
+        if not found and wait:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), wait)
+            found = await room.store.collect(resumed.seat, after=resumed.after)
+        newest = max(resumed.newest, found[-1].seq if found else 0)
+        frames = [encode_frame(Hello(resumed.epoch, newest, resumed.reset))]
+        if found:
+            frames.append(encode_frame(Parcels(found)))
+        return octets(b"".join(len(one).to_bytes(4, "big") + one for one in frames))
+
+    @routes.post("/mailbox/ack")
+    async def acknowledge() -> Response:
+        caller = _caller(room)
+        frame = decode_frame(await body(CURSOR_LIMIT))
+        if not isinstance(frame, Ack):
+            raise Malformed("what is wanted here is an Ack frame")
+        if not await room.store.acknowledge(caller.device.device, frame.cursor):
+            raise CursorUnknown
+        return nothing()
+
+    @routes.get("/status")
+    async def status() -> Response:
+        caller = _caller(room)
+        usage = await room.store.usage(caller.seat)
+        return jsonify(
+            waiting=usage.parcels,
+            bytes=usage.used_bytes,
+            limit_bytes=usage.quota_bytes,
+            lanes=usage.lanes,
+            time=int(room.clock.now()),
+            version=room.version,
+        )
+
+
+def _depositing(routes: Blueprint, room: Mailroom) -> None:
+    @routes.websocket("/deposit")
+    async def deposits() -> None:
+        headers = websocket.headers
+        await room.openings.check(
+            headers.get(LANE_HEADER),
+            authorization=headers.get("Authorization"),
+            purpose="deposit",
+        )
+        await websocket.accept()
+        try:
+            while True:
+                answer = await _deposit(room, await websocket.receive())
+                await websocket.send(answer)
+        except WireError as error:
+            await websocket.send(encode_frame(Bye(error.code)))
+        await websocket.close(1000)
+
+    @routes.post("/deposit")
+    async def deposit() -> Response:
+        headers = request.headers
+        await room.openings.check(
+            headers.get(LANE_HEADER),
+            authorization=headers.get("Authorization"),
+            purpose="deposit",
+        )
+        return octets(await _deposit(room, await body(MAX_FRAME)))
+
+
+async def _deposit(room: Mailroom, data: bytes | str) -> bytes:
+    frame = decode_frame(data) if isinstance(data, bytes) else None
+    if not isinstance(frame, Deposit):
+        raise Malformed("what is wanted here is a Deposit frame")
+    outcomes = await room.counter.take(frame.parcels)
+    return encode_frame(Results(frame.tag, outcomes))
+
+
+def _lanes(routes: Blueprint, room: Mailroom) -> None:
+    @routes.put("/lanes")
+    async def mint() -> Response:
+        caller = _caller(room)
+        rests_on, values = _lane_change(await body(LANES_LIMIT))
+        lanes = [LaneRight.from_value(one) for one in values]
+        await room.store.mint_lanes(caller.seat, lanes, rests_on=rests_on)
+        return nothing()
+
+    @routes.post("/lanes/revoke")
+    async def revoke() -> Response:
+        caller = _caller(room)
+        rests_on, values = _lane_change(await body(LANES_LIMIT))
+        lanes = [LaneId(one) for one in values if isinstance(one, bytes)]
+        if len(lanes) != len(values):
+            raise Malformed("a lane id is a byte string")
+        await room.store.revoke_lanes(caller.seat, lanes, rests_on=rests_on)
+        return nothing()
+
+
+def _lane_change(data: bytes) -> tuple[int, list[Value]]:
+    fields = Fields.read(data, limit=LANES_LIMIT, what="lane change")
+    fields.version(0, known=1)
+    rests_on = fields.integer(1, low=0, high=(1 << 63) - 1)
+    values = fields.list(2, limit=MAX_LANES)
+    fields.end()
+    return rests_on, values

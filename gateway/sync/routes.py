@@ -1,0 +1,125 @@
+"""Cards and prekeys over HTTP (docs/protocol.md §10), and the challenge and login (§3.4)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from quart import Blueprint, Response, request
+
+from gateway.auth import Auth, Caller
+from gateway.bodies import body, nothing, octets
+from gateway.sync.prekeys import PrekeyStore
+from gateway.sync.store import SyncStore
+from wire.auth import BEARER_SECONDS, LOGIN_LIMIT, Purpose
+from wire.card import MAX_STATEMENT
+from wire.codec import Value, encode
+from wire.ids import DeviceId, LaneId, SeatId
+from wire.lanes import Lane
+from wire.prekeys import UPLOAD_LIMIT, PrekeyKind, decode_upload, encode_bundles
+
+LANE_HEADER: Final = "Homepost-Lane"
+
+
+class OpenedLane(Protocol):
+    """What is known of a lane whose proof was good."""
+
+    @property
+    def lane(self) -> Lane: ...
+
+    @property
+    def seat(self) -> SeatId: ...
+
+
+class Opens(Protocol):
+    """Checks the proof that a request shows for a lane."""
+
+    async def __call__(
+        self, header: str | None, *, authorization: str | None, purpose: Purpose
+    ) -> OpenedLane: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """What these routes need."""
+
+    auth: Auth
+    store: SyncStore
+    prekeys: PrekeyStore
+    opens: Opens
+    on_revoked: Callable[[SeatId, tuple[DeviceId, ...]], None]
+
+
+def sync_routes(registry: Registry) -> Blueprint:
+    """Return the routes for logging in, and for what a seat's devices leave for others."""
+    routes = Blueprint("sync", __name__, url_prefix="/v1")
+    _logging_in(routes, registry)
+    _prekeys(routes, registry)
+    _cards(routes, registry)
+    return routes
+
+
+def _caller(registry: Registry) -> Caller:
+    return registry.auth.caller(request.headers.get("Authorization"))
+
+
+def _logging_in(routes: Blueprint, registry: Registry) -> None:
+    @routes.post("/challenge")
+    async def challenge() -> Response:
+        return octets(registry.auth.challenges.give())
+
+    @routes.post("/login")
+    async def login() -> Response:
+        bearer = await registry.auth.login(await body(LOGIN_LIMIT))
+        return octets(encode({0: 1, 1: bearer, 2: BEARER_SECONDS}))
+
+
+def _prekeys(routes: Blueprint, registry: Registry) -> None:
+    @routes.post("/prekeys")
+    async def upload() -> Response:
+        caller = _caller(registry)
+        await registry.prekeys.upload(caller.device, decode_upload(await body(UPLOAD_LIMIT)))
+        return nothing()
+
+    @routes.get("/prekeys")
+    async def counts() -> Response:
+        caller = _caller(registry)
+        found = await registry.prekeys.counts(caller.device.device)
+        value: dict[int, Value] = {
+            int(PrekeyKind.SIGNED): found.signed,
+            int(PrekeyKind.LAST_RESORT): found.last_resort,
+            int(PrekeyKind.ONE_TIME): found.one_time,
+            int(PrekeyKind.ONE_TIME_KEM): found.one_time_kem,
+        }
+        return octets(encode({0: 1, 1: value}))
+
+    @routes.post("/prekeys/fetch")
+    async def fetch() -> Response:
+        opened = await registry.opens(
+            request.headers.get(LANE_HEADER),
+            authorization=request.headers.get("Authorization"),
+            purpose="prekeys",
+        )
+        bundles = await registry.prekeys.hand_out(opened.seat, opened.lane.id)
+        return octets(encode_bundles(bundles, chain=await registry.store.card(opened.seat)))
+
+    @routes.post("/prekeys/reset")
+    async def reset() -> Response:
+        caller = _caller(registry)
+        await registry.prekeys.reset(caller.seat, LaneId(await body(LaneId.size)))
+        return nothing()
+
+
+def _cards(routes: Blueprint, registry: Registry) -> None:
+    @routes.post("/card")
+    async def extend() -> Response:
+        caller = _caller(registry)
+        change = await registry.store.put_card(caller.seat, [await body(MAX_STATEMENT)])
+        if change.revoked:
+            registry.on_revoked(caller.seat, change.revoked)
+        return nothing()
+
+    @routes.get("/card")
+    async def card() -> Response:
+        caller = _caller(registry)
+        chain: list[Value] = list(await registry.store.card(caller.seat))
+        return octets(encode(chain))
