@@ -8,8 +8,8 @@ gateway lost or holds back; a number used twice is a phone that was copied or se
 from typing import Final
 
 from peer.items.kinds import Range
+from peer.keys.schema import Table
 from peer.keys.sessions import DAY
-from peer.keys.table import Table
 from wire.ids import DeviceId, PersonId
 
 RESET_SECONDS: Final = DAY
@@ -126,6 +126,8 @@ class NumberTable(Table):
         )
         ranges, expected = [], floor + 1
         for first, last in rows:
+            if first > highest:
+                break
             if first > expected:
                 ranges.append(Range(expected, first - 1))
             expected = max(expected, last + 1)

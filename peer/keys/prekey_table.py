@@ -3,8 +3,8 @@
 from typing import Final
 
 from peer.keys.errors import PrekeyGone
+from peer.keys.schema import Table
 from peer.keys.sessions import SessionId
-from peer.keys.table import Table
 from wire.ids import DeviceKey, PersonId
 from wire.kdf import hash16
 from wire.prekeys import PrekeyKind

@@ -21,6 +21,7 @@ Secrets lie here in the clear: whoever reads the file is the person, until the s
 seal it. Nothing of this table goes into a backup; a restored phone is a new device.
 """
 
+import sqlite3
 from typing import Final
 
 SCHEMA: Final = """
@@ -123,3 +124,14 @@ CREATE TABLE resets (
 
 VERSION: Final = 1
 """Of these tables; the phone's file records it with its own."""
+
+
+class Table:
+    """One group of these tables; they change inside a transaction only."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def _in_transaction(self) -> None:
+        if not self._db.in_transaction:
+            raise RuntimeError("keys change inside a transaction only")

@@ -2,8 +2,8 @@
 
 from peer.keys.errors import Damaged
 from peer.keys.ratchet import MAX_SKIPPED, Place, SkippedKey
+from peer.keys.schema import Table
 from peer.keys.sessions import Session, SessionId
-from peer.keys.table import Table
 from wire.ids import DeviceKey, PersonId
 
 

@@ -18,10 +18,9 @@ from peer.keys.number_table import NumberTable
 from peer.keys.person import BoxKey, Device, Identity, PersonKey
 from peer.keys.prekey_table import PrekeyTable
 from peer.keys.primitives import Exchange
-from peer.keys.schema import SCHEMA
+from peer.keys.schema import SCHEMA, Table
 from peer.keys.session_table import SessionTable
 from peer.keys.sessions import DAY
-from peer.keys.table import Table
 from wire.ids import PersonId
 
 KEEP_SECONDS: Final = 194 * DAY
