@@ -28,6 +28,7 @@ from gateway.database.migrate import (
     version_of,
 )
 from gateway.database.readers import BUSY_TIMEOUT, Readers, Reading, open_readers
+from gateway.database.reserve import Reserve
 from gateway.database.writer import JOB_PAGES, PAGE_BYTES, Limits, Work, Writer
 from gateway.errors import DamagedStore, FolderUnusable, StartupError, StorageFailed
 
@@ -65,17 +66,24 @@ class Database:
         """Why this process acknowledges nothing more; None while all is well."""
         return self._writer.failed
 
-    async def write(self, work: Work[T], *, carries: int = 0) -> T:
+    @property
+    def full(self) -> bool:
+        """Whether the disk has no room, so that only what frees some is written."""
+        return self._writer.full
+
+    async def write(self, work: Work[T], *, carries: int = 0, frees: bool = False) -> T:
         """Run `work` in the next shared transaction; return its result once it is on the disk.
 
         `work` is called in the writer's thread with the connection. It may run any statement but
-        BEGIN, COMMIT and ROLLBACK, and should touch nothing but the connection. If it raises, its
-        changes are undone and its neighbours' are not. A caller who is cancelled gives up the wait,
-        not the write: make writes repeatable.
+        BEGIN, COMMIT and ROLLBACK, and touches nothing but the connection, because it may be called
+        a second time after all it did was undone. If it raises, its changes are undone and its
+        neighbours' are not. A caller who is cancelled gives up the wait, not the write: make writes
+        repeatable.
 
         Args:
             work: the whole transaction.
             carries: bytes of content that it stores, so that memory stays bounded.
+            frees: whether it frees room, and is tried even on a full disk.
 
         Raises:
             Busy: too much waits for the disk.
@@ -83,7 +91,8 @@ class Database:
             StorageFailed: the disk failed; nothing is acknowledged any more.
             Exception: whatever `work` raised.
         """
-        return await self._writer.write(work, pages=JOB_PAGES + carries // PAGE_BYTES)
+        pages = JOB_PAGES + carries // PAGE_BYTES
+        return await self._writer.write(work, pages=pages, frees=frees)
 
     async def read(self, reading: Reading[T]) -> T:
         """Run `reading` on one snapshot of what is committed.
@@ -124,7 +133,13 @@ async def open_database(
     marker = Marker(path)
     connection = await asyncio.to_thread(_open_file, path, marker, migrations)
     drop_old_copies(path, now=now)
-    writer = Writer(connection, marker=marker, on_fatal=on_fatal, limits=limits or Limits())
+    writer = Writer(
+        connection,
+        marker=marker,
+        reserve=Reserve(path),
+        on_fatal=on_fatal,
+        limits=limits or Limits(),
+    )
     writer.start()
     try:
         readers = await open_readers(path, on_fatal=writer.fail)

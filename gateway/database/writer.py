@@ -4,6 +4,8 @@
     group   the jobs that queued up while the last commit was on its way to the disk
     commit  one fsync for the group; only then is anybody answered, all in one call to the loop
 
+On a full disk only jobs that free room are tried (`reserve.py`); all others are refused.
+
 The commit before is the timer, so a lone job waits for nobody and a hundred share one fsync. The
 same thread checkpoints, between groups: SQLite before 3.51.3 can corrupt a WAL that two connections
 write and checkpoint at once, and an answer should not wait for copying.
@@ -20,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, TypeVar
 
 from gateway.database.failure import Marker, Trouble, describe, trouble
+from gateway.database.reserve import Reserve
 from gateway.errors import Busy, DiskFull, Refusal, StorageFailed
 
 T = TypeVar("T")
@@ -44,12 +47,15 @@ class Limits:
     """Pages in the log after which it is copied back; more often would slow the answers down."""
     truncate_after: float = 20.0
     """Seconds after which the log is emptied: what was deleted leaves it within a minute."""
+    full_retry_after: float = 5.0
+    """Seconds between two looks whether a full disk has room again."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
     work: Work[Any]
     pages: int
+    frees: bool
     done: "asyncio.Future[Any]" = field(repr=False)
 
 
@@ -66,6 +72,7 @@ class Writer:
     Args:
         connection: in autocommit mode, opened for use by another thread.
         marker: where a failure is noted.
+        reserve: room for the day when the disk is full.
         on_fatal: called in the loop, with the reason, when nothing more can be acknowledged.
         limits: bounds of queue, group and log.
     """
@@ -75,11 +82,13 @@ class Writer:
         connection: sqlite3.Connection,
         *,
         marker: Marker,
+        reserve: Reserve,
         on_fatal: Callable[[str], None],
         limits: Limits,
     ) -> None:
         self._connection = connection
         self._marker = marker
+        self._reserve = reserve
         self._on_fatal = on_fatal
         self._limits = limits
         self._loop = asyncio.get_running_loop()
@@ -89,6 +98,7 @@ class Writer:
         self._closing = False
         self._failed: str | None = None
         self._commits = 0
+        self._full_since: float | None = None
         self._log_pages = 0
         self._log_since: float | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -108,8 +118,18 @@ class Writer:
         """Start the thread."""
         self._thread.start()
 
-    async def write(self, work: Work[T], *, pages: int) -> T:
+    @property
+    def full(self) -> bool:
+        """Whether the disk has no room, so that only what frees some is written."""
+        return self._full_since is not None
+
+    async def write(self, work: Work[T], *, pages: int, frees: bool) -> T:
         """Queue `work`; return its result once it is on the disk.
+
+        Args:
+            work: may be called a second time, after all it did was undone.
+            pages: what it is counted as.
+            frees: whether it is tried on a full disk.
 
         Raises:
             Busy: too much is waiting already.
@@ -118,7 +138,7 @@ class Writer:
             Exception: whatever `work` raised; its changes are undone.
         """
         done: asyncio.Future[T] = self._loop.create_future()
-        job = _Job(work, pages, done)
+        job = _Job(work, pages, frees, done)
         with self._changed:
             if self._failed:
                 raise StorageFailed
@@ -157,8 +177,9 @@ class Writer:
 
     def _run(self) -> None:
         try:
+            self._look_for_room()
             while (group := self._next_group()) is not None:
-                if group:
+                if group := self._admitted(group):
                     self._commit(group)
                 self._checkpoint_if_due()
             if not self._failed:
@@ -180,19 +201,47 @@ class Writer:
             self._waiting_pages -= pages
             return group
 
+    def _admitted(self, group: list[_Job]) -> list[_Job]:
+        """Return the jobs that are tried; refuse the others if the disk is still full."""
+        since, wait = self._full_since, self._limits.full_retry_after
+        if since is not None and time.monotonic() - since >= wait:
+            self._look_for_room()
+        return self._refuse_what_grows(group) if self.full else group
+
+    def _refuse_what_grows(self, group: list[_Job]) -> list[_Job]:
+        refused = [job for job in group if not job.frees]
+        self._settle(refused, [_Raised(DiskFull()) for _ in refused])
+        return [job for job in group if job.frees]
+
+    def _look_for_room(self) -> None:
+        self._full_since = None if self._reserve.make() else time.monotonic()
+
     def _commit(self, group: list[_Job]) -> None:
         try:
             outcomes = self._transact(group)
         except Exception as error:
             # Until COMMIT returned, nothing is stored and nobody was told that it was.
-            with suppress(sqlite3.Error):
-                if self._connection.in_transaction:  # on a full disk SQLite has rolled back itself
-                    self._connection.execute("ROLLBACK")
+            self._undo()
+            if trouble(error) is Trouble.FULL and not self.full:
+                self._live_on_the_reserve()
+                if group := self._refuse_what_grows(group):
+                    self._commit(group)
+                return
             if (refusal := _refusal(error)) is None:
                 self.fail(describe(error))
                 refusal = StorageFailed()
             outcomes = [_Raised(refusal) for _ in group]
         self._settle(group, outcomes)
+
+    def _live_on_the_reserve(self) -> None:
+        self._reserve.give_back()
+        self._full_since = time.monotonic()
+        self._checkpoint_if_due()
+
+    def _undo(self) -> None:
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:  # on a full disk SQLite has rolled back itself
+                self._connection.execute("ROLLBACK")
 
     def _transact(self, group: list[_Job]) -> list[Any]:
         self._connection.execute("BEGIN IMMEDIATE")
@@ -211,8 +260,10 @@ class Writer:
         try:
             outcome = job.work(self._connection)
         except Exception as error:
-            kind = trouble(error)
-            if kind is Trouble.FATAL or not self._connection.in_transaction:
+            if (
+                trouble(error) in (Trouble.FATAL, Trouble.FULL)
+                or not self._connection.in_transaction
+            ):
                 raise
             self._connection.execute("ROLLBACK TO job")
             outcome = _Raised(_refusal(error) or error)
@@ -230,7 +281,7 @@ class Writer:
         if self._failed or self._log_since is None:
             return
         try:
-            if self._until_truncate() == 0.0:
+            if self.full or self._until_truncate() == 0.0:
                 self._truncate_log()
             elif self._log_pages >= self._limits.checkpoint_pages:
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()

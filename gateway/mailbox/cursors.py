@@ -8,12 +8,15 @@ from typing import Final, TypeAlias
 
 from gateway.errors import DeviceRevoked, DeviceUnknown
 from gateway.mailbox.deposits import drop, held
-from gateway.mailbox.rules import Known, Progress, Verdict, deletable_up_to, judge
+from gateway.mailbox.rules import Known, Progress, Verdict, a_few, deletable_up_to, judge
 from wire.frames import Cursor
 from wire.ids import CursorEpoch, DeviceId, ParcelId, SeatId
 
 SEEN_EVERY: Final = 3600.0
 """Seconds: when a device was here is kept to the hour, which fourteen days need no finer."""
+
+DROPPED_AT_ONCE: Final = 1 << 20
+"""Bytes that one transaction deletes: overwriting them takes as much room in the log."""
 
 PAST_EPOCHS: Final = 64
 """Epochs that are over and still known; a seat whose file is never restored has none."""
@@ -76,8 +79,8 @@ def resume(
 
 def acknowledge(
     connection: sqlite3.Connection, device: DeviceId, cursor: Cursor, *, now: float
-) -> bool:
-    """Delete what every live device now holds; return whether the cursor was good.
+) -> SeatId | None:
+    """Delete what every live device now holds; return the seat if the cursor was good.
 
     A cursor that is not good changes nothing: the device learns why when it resumes.
 
@@ -86,10 +89,10 @@ def acknowledge(
     """
     one = _load(connection, device, cursor)
     if judge(cursor, one.known) is not Verdict.GOOD:
-        return False
+        return None
     _seen(connection, one, now=now)
     _advance(connection, one, cursor, now=now)
-    return True
+    return one.seat
 
 
 def begin_epoch(
@@ -120,12 +123,19 @@ def begin_epoch(
 
 
 def drop_acknowledged(connection: sqlite3.Connection, seat: SeatId, *, now: float) -> int:
-    """Delete what every live device of a seat, and at least one, has acknowledged."""
+    """Delete what every live device of a seat, and at least one, has acknowledged.
+
+    At most `DROPPED_AT_ONCE`: the rest is no longer delivered, and goes with the next call.
+
+    Returns:
+        how many were deleted; 0 when there is nothing left.
+    """
     rows = connection.execute(
         "SELECT cursor_seq, collected_at FROM device WHERE seat = ? AND revoked = 0", (seat.raw,)
     ).fetchall()
     up_to = deletable_up_to([Progress(*row) for row in rows], now=now)
-    return drop(connection, seat, held(connection, "seat = ? AND seq <= ?", (seat.raw, up_to)))
+    acknowledged = held(connection, "seat = ? AND seq <= ?", (seat.raw, up_to))
+    return drop(connection, seat, a_few(acknowledged, at_most=DROPPED_AT_ONCE))
 
 
 def _load(connection: sqlite3.Connection, device: DeviceId, cursor: Cursor) -> _Device:

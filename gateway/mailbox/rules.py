@@ -11,7 +11,7 @@ Times are steady seconds, sizes bytes.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -133,6 +133,16 @@ def make_room(missing: Missing, *, lane: LaneId, droppable: Iterable[Held]) -> l
             seat_missing -= held.size
             lane_missing -= held.size if on_lane else 0
     return chosen if seat_missing <= 0 and lane_missing <= 0 else None
+
+
+def a_few(parcels: Iterable[Held], *, at_most: int) -> Iterator[Held]:
+    """Yield the first parcels, one at least, until `at_most` bytes are reached."""
+    total = 0
+    for held in parcels:
+        yield held
+        total += held.size
+        if total >= at_most:
+            return
 
 
 def end_of_life(lifetime: Lifetime, *, now: float) -> float:

@@ -19,6 +19,7 @@ from gateway.mailbox import cursors
 from gateway.mailbox.cursors import OnNewEpoch, Resumed
 from gateway.mailbox.deposits import Arrived, Doorkeeper, deposit, drop, held
 from gateway.mailbox.lanes import FIND, KnownLane, NewLane, lane_of, mint, revoke
+from gateway.mailbox.rules import a_few
 from wire.frames import MAX_PARCELS, Cursor, Delivered, Outcome, Proved, Result, fits
 from wire.ids import DeviceId, GatewayId, LaneId, ParcelId, SeatId
 from wire.lanes import Lane, LaneRight
@@ -229,10 +230,13 @@ class MailboxStore:
             DeviceUnknown: the device is of no seat.
             DeviceRevoked: it was one.
         """
-        return await self._database.write(
+        seat = await self._database.write(
             lambda store: cursors.acknowledge(store, device, cursor, now=self._clock.now()),
             frees=True,
         )
+        if seat is not None:
+            await self._drop_acknowledged(seat)
+        return seat is not None
 
     # Housekeeping
 
@@ -263,7 +267,7 @@ class MailboxStore:
             while True:
                 swept = await self._sweep(seat)
                 total += swept
-                if swept.parcels < SWEPT_AT_ONCE:
+                if not swept.parcels:
                     break
         return total
 
@@ -271,6 +275,15 @@ class MailboxStore:
         return await self._database.write(
             lambda store: _sweep(store, seat, now=self._clock.now()), frees=True
         )
+
+    async def _drop_acknowledged(self, seat: SeatId) -> None:
+        """Go on deleting in small steps; who is cancelled here leaves the rest to a sweep."""
+
+        def work(store: sqlite3.Connection) -> int:
+            return cursors.drop_acknowledged(store, seat, now=self._clock.now())
+
+        while await self._database.write(work, frees=True):
+            pass
 
     async def _seats(self) -> list[SeatId]:
         async def look(store: aiosqlite.Connection) -> list[SeatId]:
@@ -301,9 +314,8 @@ def _sweep(store: sqlite3.Connection, seat: SeatId, *, now: float) -> Swept:
         "number IN (SELECT number FROM parcel WHERE seat = ? AND dies_at <= ? LIMIT ?)",
         (seat.raw, now, SWEPT_AT_ONCE),
     )
-    parcels = drop(store, seat, dead)
-    if parcels < SWEPT_AT_ONCE:
-        parcels += cursors.drop_acknowledged(store, seat, now=now)
+    parcels = drop(store, seat, a_few(dead, at_most=cursors.DROPPED_AT_ONCE))
+    parcels = parcels or cursors.drop_acknowledged(store, seat, now=now)
     remembered = store.execute(
         "DELETE FROM deposit WHERE seat = ? AND forget_day <= ?", (seat.raw, int(now // DAY))
     ).rowcount

@@ -2,12 +2,16 @@
 
 import sqlite3
 from dataclasses import dataclass
+from typing import Final
 
 import aiosqlite
 
 from gateway.database import Database
 from gateway.errors import NoSuchSeat
 from wire.ids import SeatId
+
+REMOVED_AT_ONCE: Final = 32
+"""Parcels that one transaction deletes when a seat goes: nobody waits long behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,30 @@ class Seats:
     async def remove(self, seat: SeatId) -> None:
         """Remove a seat with its devices, lanes, prekeys, card and all that waits in it.
 
+        From the first step on nobody reaches it any more. If the rest is interrupted the seat is
+        still listed, empty of devices, and can be removed again.
+
         Raises:
             NoSuchSeat: there is none of this id.
         """
 
-        def work(store: sqlite3.Connection) -> None:
-            if not store.execute("DELETE FROM seat WHERE seat = ?", (seat.raw,)).rowcount:
+        def close(store: sqlite3.Connection) -> None:
+            if not store.execute("SELECT 1 FROM seat WHERE seat = ?", (seat.raw,)).fetchone():
                 raise NoSuchSeat
+            store.execute("DELETE FROM lane WHERE seat = ?", (seat.raw,))
+            store.execute("DELETE FROM device WHERE seat = ?", (seat.raw,))
 
-        await self._database.write(work)
+        def empty(store: sqlite3.Connection) -> int:
+            return store.execute(
+                "DELETE FROM parcel WHERE number IN"
+                " (SELECT number FROM parcel WHERE seat = ? LIMIT ?)",
+                (seat.raw, REMOVED_AT_ONCE),
+            ).rowcount
+
+        def remove(store: sqlite3.Connection) -> None:
+            store.execute("DELETE FROM seat WHERE seat = ?", (seat.raw,))
+
+        await self._database.write(close, frees=True)
+        while await self._database.write(empty, frees=True):
+            pass
+        await self._database.write(remove, frees=True)

@@ -179,9 +179,9 @@ class SyncStore:
 
     async def expire(self) -> int:
         """Forget how old pairings ended; return how many."""
-        now = self._clock.now()
+        now, sql = self._clock.now(), "DELETE FROM pairing WHERE forget_at <= ?"
         return await self._database.write(
-            lambda store: store.execute("DELETE FROM pairing WHERE forget_at <= ?", (now,)).rowcount
+            lambda store: store.execute(sql, (now,)).rowcount, frees=True
         )
 
 

@@ -2,7 +2,7 @@
 
 `python -m tests.gateway.database.notes PATH FIRST COUNT [LIMIT]` writes COUNT notes one after the
 other, eight at a time, and prints the number of each that was acknowledged. LIMIT is the largest
-size in bytes that a file of this process may have.
+size in bytes that a file of this process may have once the store is open.
 """
 
 import asyncio
@@ -59,9 +59,13 @@ def stored(path: Path) -> set[int]:
         return {row[0] for row in connection.execute("SELECT number FROM note")}
 
 
-async def _run(path: Path, *, first: int, count: int) -> int:
+async def _run(path: Path, *, first: int, count: int, limit: int | None) -> int:
     failures: list[str] = []
-    async with open_notes(path, failures=failures) as database:
+    limits = Limits(full_retry_after=0.0)
+    async with open_notes(path, limits=limits, failures=failures) as database:
+        await database.write(lambda store: store.execute("SELECT 1").fetchone())
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         numbers = iter(range(first, first + count))
 
         async def keep_writing() -> None:
@@ -84,10 +88,8 @@ async def _run(path: Path, *, first: int, count: int) -> int:
 def main(arguments: list[str]) -> int:
     """Write notes until done, failed or killed."""
     path, first, count = Path(arguments[0]), int(arguments[1]), int(arguments[2])
-    if len(arguments) > 3:
-        limit = int(arguments[3])
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    return asyncio.run(_run(path, first=first, count=count))
+    limit = int(arguments[3]) if len(arguments) > 3 else None
+    return asyncio.run(_run(path, first=first, count=count, limit=limit))
 
 
 if __name__ == "__main__":

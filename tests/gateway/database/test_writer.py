@@ -152,7 +152,8 @@ async def test_a_full_disk_is_a_refusal_and_heals_without_a_restart(path: Path) 
         return work
 
     failures: list[str] = []
-    async with open_notes(path, failures=failures) as database:
+    limits = Limits(full_retry_after=0.0)
+    async with open_notes(path, limits=limits, failures=failures) as database:
         await database.write(add(0))
         await database.write(bound(1))  # SQLite's own full disk: it takes what the file has now
         outcomes = await asyncio.gather(
@@ -167,6 +168,34 @@ async def test_a_full_disk_is_a_refusal_and_heals_without_a_restart(path: Path) 
         assert held_then == {0}
         assert stored(path) == {0, 9}
         assert failures == []
+
+
+async def test_on_a_full_disk_only_what_frees_room_is_tried(path: Path) -> None:
+    def remove(store: sqlite3.Connection) -> int:
+        return store.execute("DELETE FROM note WHERE number = 0").rowcount
+
+    async with open_notes(path, limits=Limits(full_retry_after=3600.0)) as database:
+        await database.write(add(0))
+        await database.write(lambda store: store.execute("PRAGMA max_page_count = 1").fetchone())
+        gate = Gate()
+        held = asyncio.create_task(database.write(gate.work, frees=True))
+        await gate.wait_until_entered()
+        together = [
+            asyncio.create_task(database.write(add(1, bytes(9000)))),
+            asyncio.create_task(database.write(remove, frees=True)),
+        ]
+        await asyncio.sleep(0)
+        gate.open()
+        await held
+        outcomes = await asyncio.gather(*together, return_exceptions=True)
+
+        assert isinstance(outcomes[0], DiskFull)
+        assert outcomes[1] == 1
+        assert database.full
+        with pytest.raises(DiskFull):
+            await database.write(add(2))
+        assert await database.write(remove, frees=True) == 0
+        assert stored(path) == set()
 
 
 async def test_a_write_may_not_end_the_transaction_it_shares(path: Path) -> None:
@@ -224,8 +253,9 @@ async def test_a_long_log_is_copied_back_while_writes_go_on(path: Path) -> None:
         assert stored(path) == set(range(60))
 
 
-async def test_a_closed_store_leaves_one_file(path: Path) -> None:
+async def test_a_closed_store_leaves_its_file_and_its_reserve(path: Path) -> None:
     async with open_notes(path) as database:
         await database.write(add(1))
 
-    assert [file.name for file in path.parent.iterdir() if file.is_file()] == [path.name]
+    left = sorted(file.name for file in path.parent.iterdir() if file.is_file())
+    assert left == ["store.sqlite", "store.sqlite.reserve"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.clock import ClockMark, SteadyClock
-from gateway.database import Database, open_database
+from gateway.database import Database, Limits, open_database
 from gateway.mailbox.cursors import OnNewEpoch
 from gateway.mailbox.store import MailboxStore
 from tests.gateway.hands import Hands
@@ -102,7 +102,9 @@ class House:
 
     async def look(self, sql: str, *parameters: bytes | int) -> list[tuple[object, ...]]:
         """Return the rows of a query."""
-        return await self.database.write(lambda store: store.execute(sql, parameters).fetchall())
+        return await self.database.write(
+            lambda store: store.execute(sql, parameters).fetchall(), frees=True
+        )
 
 
 def parcel(
@@ -143,7 +145,12 @@ async def open_house(
     """Open the store at `path`, which may hold something already."""
     hands = hands or Hands()
     failures: list[str] = []
-    async with open_database(path, on_fatal=failures.append, now=hands.now()) as database:
+    async with open_database(
+        path,
+        on_fatal=failures.append,
+        now=hands.now(),
+        limits=Limits(full_retry_after=0.0),
+    ) as database:
         clock = hands.steady_clock(mark)
         store = MailboxStore(database, clock=clock, gateway=GATEWAY, on_new_epoch=on_new_epoch)
         yield House(store, database, hands, clock, failures)

@@ -200,3 +200,19 @@ async def test_when_a_device_was_here_is_kept_to_the_hour(path: Path) -> None:
         house.hands.live(1)
         await house.store.resume(device, NOWHERE)
         assert await seen() != first
+
+
+async def test_much_is_deleted_in_small_steps_and_all_of_it(path: Path) -> None:
+    async with open_house(path) as house:
+        seat = await house.seat()
+        device, lane = await house.device(seat), await house.lane(seat)
+        for _ in range(6):
+            await house.put(lane, parcel(lane, size=1 << 19))
+        last = (await house.collected(device))[-1]
+        cursor = await house.cursor(device, last)
+        before = house.database.commits
+
+        assert await house.store.acknowledge(device, cursor)
+
+        assert (await house.store.usage(seat)).used_bytes == 0
+        assert house.database.commits - before == 4  # two at a time, and a look that all is gone

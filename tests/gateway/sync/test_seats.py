@@ -1,5 +1,6 @@
 """What the owner of the box can do with seats."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,28 @@ async def test_a_removed_seat_leaves_nothing_behind(path: Path) -> None:
         with pytest.raises(DeviceUnknown):
             await office.sync.seat_of(phone.key)
         assert await office.sync.is_enrolled(neighbour.key)
+
+
+async def test_a_seat_with_much_in_it_is_emptied_in_steps(path: Path) -> None:
+    def fill(store: sqlite3.Connection) -> None:
+        store.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)"
+            " INSERT INTO parcel (seat, seq, lane, parcel, lifetime, purge, dies_at, body)"
+            " SELECT ?, i, randomblob(16), randomblob(16), 2, zeroblob(32), 1, zeroblob(256)"
+            " FROM n",
+            (seat.raw,),
+        )
+
+    async with open_office(path) as office:
+        phone = Phone()
+        seat = (await office.enrol(Person(phone), phone)).seat
+        await office.database.write(fill)
+        [before] = await office.seats.all()
+        await office.seats.remove(seat)
+
+        assert before.waiting == 100
+        assert await office.count("parcel") == 0
+        assert await office.seats.all() == []
 
 
 async def test_a_seat_that_is_not_there_is_a_refusal(path: Path) -> None:
