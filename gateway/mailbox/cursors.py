@@ -40,6 +40,23 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """What one step of deleting did."""
+
+    parcels: int
+    more: bool
+    """Whether there may be more to delete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """That a cursor was good, and what is left to delete."""
+
+    seat: SeatId
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Device:
     id: DeviceId
     seat: SeatId
@@ -79,10 +96,12 @@ def resume(
 
 def acknowledge(
     connection: sqlite3.Connection, device: DeviceId, cursor: Cursor, *, now: float
-) -> SeatId | None:
-    """Delete what every live device now holds; return the seat if the cursor was good.
+) -> Acknowledged | None:
+    """Delete what every live device now holds.
 
-    A cursor that is not good changes nothing: the device learns why when it resumes.
+    Returns:
+        None if the cursor is not good; then nothing was changed, and the device learns why when it
+        resumes.
 
     Raises:
         DeviceUnknown, DeviceRevoked
@@ -91,8 +110,7 @@ def acknowledge(
     if judge(cursor, one.known) is not Verdict.GOOD:
         return None
     _seen(connection, one, now=now)
-    _advance(connection, one, cursor, now=now)
-    return one.seat
+    return Acknowledged(one.seat, more=_advance(connection, one, cursor, now=now))
 
 
 def begin_epoch(
@@ -122,20 +140,19 @@ def begin_epoch(
     return epoch
 
 
-def drop_acknowledged(connection: sqlite3.Connection, seat: SeatId, *, now: float) -> int:
+def drop_acknowledged(connection: sqlite3.Connection, seat: SeatId, *, now: float) -> Dropped:
     """Delete what every live device of a seat, and at least one, has acknowledged.
 
-    At most `DROPPED_AT_ONCE`: the rest is no longer delivered, and goes with the next call.
-
-    Returns:
-        how many were deleted; 0 when there is nothing left.
+    At most about `DROPPED_AT_ONCE` bytes; what is left is no longer delivered, and goes next time.
     """
     rows = connection.execute(
         "SELECT cursor_seq, collected_at FROM device WHERE seat = ? AND revoked = 0", (seat.raw,)
     ).fetchall()
     up_to = deletable_up_to([Progress(*row) for row in rows], now=now)
     acknowledged = held(connection, "seat = ? AND seq <= ?", (seat.raw, up_to))
-    return drop(connection, seat, a_few(acknowledged, at_most=DROPPED_AT_ONCE))
+    few = list(a_few(acknowledged, at_most=DROPPED_AT_ONCE))
+    drop(connection, seat, few)
+    return Dropped(len(few), more=sum(one.size for one in few) >= DROPPED_AT_ONCE)
 
 
 def _load(connection: sqlite3.Connection, device: DeviceId, cursor: Cursor) -> _Device:
@@ -181,12 +198,16 @@ def _seen(connection: sqlite3.Connection, device: _Device, *, now: float) -> Non
 
 def _advance(
     connection: sqlite3.Connection, device: _Device, cursor: Cursor, *, now: float
-) -> None:
-    """Move the device's cursor forward, never back, and drop what nobody needs any more."""
+) -> bool:
+    """Move the device's cursor forward, never back, and drop what nobody needs any more.
+
+    Returns:
+        whether there may be more to drop.
+    """
     if cursor.seq <= device.known.acknowledged:
-        return
+        return False
     connection.execute(
         "UPDATE device SET cursor_seq = ?, cursor_parcel = ? WHERE device = ?",
         (cursor.seq, cursor.parcel.raw, device.id.raw),
     )
-    drop_acknowledged(connection, device.seat, now=now)
+    return drop_acknowledged(connection, device.seat, now=now).more

@@ -230,13 +230,13 @@ class MailboxStore:
             DeviceUnknown: the device is of no seat.
             DeviceRevoked: it was one.
         """
-        seat = await self._database.write(
+        acknowledged = await self._database.write(
             lambda store: cursors.acknowledge(store, device, cursor, now=self._clock.now()),
             frees=True,
         )
-        if seat is not None:
-            await self._drop_acknowledged(seat)
-        return seat is not None
+        if acknowledged is not None and acknowledged.more:
+            await self._drop_acknowledged(acknowledged.seat)
+        return acknowledged is not None
 
     # Housekeeping
 
@@ -279,10 +279,10 @@ class MailboxStore:
     async def _drop_acknowledged(self, seat: SeatId) -> None:
         """Go on deleting in small steps; who is cancelled here leaves the rest to a sweep."""
 
-        def work(store: sqlite3.Connection) -> int:
+        def work(store: sqlite3.Connection) -> cursors.Dropped:
             return cursors.drop_acknowledged(store, seat, now=self._clock.now())
 
-        while await self._database.write(work, frees=True):
+        while (await self._database.write(work, frees=True)).more:
             pass
 
     async def _seats(self) -> list[SeatId]:
@@ -315,7 +315,7 @@ def _sweep(store: sqlite3.Connection, seat: SeatId, *, now: float) -> Swept:
         (seat.raw, now, SWEPT_AT_ONCE),
     )
     parcels = drop(store, seat, a_few(dead, at_most=cursors.DROPPED_AT_ONCE))
-    parcels = parcels or cursors.drop_acknowledged(store, seat, now=now)
+    parcels = parcels or cursors.drop_acknowledged(store, seat, now=now).parcels
     remembered = store.execute(
         "DELETE FROM deposit WHERE seat = ? AND forget_day <= ?", (seat.raw, int(now // DAY))
     ).rowcount

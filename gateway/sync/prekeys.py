@@ -100,19 +100,6 @@ class PrekeyStore:
         """Let a lane of this seat have bundles again at once; its owner's device asks."""
         await self._database.write(lambda store: _reset(store, seat, lane))
 
-    async def expire(self, seat: SeatId) -> int:
-        """Forget what was handed out to a seat's lanes too long ago to count; return how much."""
-        before = self._clock.now() - HANDOUT_WINDOW
-        return await self._database.write(
-            lambda store: (
-                store.execute(
-                    "DELETE FROM handout WHERE at <= ? AND lane IN"
-                    " (SELECT lane FROM lane WHERE seat = ?)",
-                    (before, seat.raw),
-                ).rowcount
-            )
-        )
-
 
 def drop_one_time(store: sqlite3.Connection, seat: SeatId) -> None:
     """Drop the one-time prekeys of a seat: after a restore some may have been handed out before.
@@ -124,6 +111,14 @@ def drop_one_time(store: sqlite3.Connection, seat: SeatId) -> None:
         " (SELECT device FROM device WHERE seat = ?)",
         (*_ONE_TIME, seat.raw),
     )
+
+
+def forget_handouts(store: sqlite3.Connection, seat: SeatId, *, now: float) -> int:
+    """Forget what was handed out to a seat's lanes too long ago to count; return how much."""
+    return store.execute(
+        "DELETE FROM handout WHERE at <= ? AND lane IN (SELECT lane FROM lane WHERE seat = ?)",
+        (now - HANDOUT_WINDOW, seat.raw),
+    ).rowcount
 
 
 _COUNT: Final = "SELECT kind, count(*) FROM prekey WHERE device = ? GROUP BY kind"

@@ -26,6 +26,7 @@ from gateway.errors import (
     NoSuchSeat,
     SeatTaken,
 )
+from gateway.sync.prekeys import forget_handouts
 from wire.card import Card, Position, Signed, Verdict
 from wire.errors import CardRejected, WireError
 from wire.ids import DeviceId, DeviceKey, PersonId, SeatId
@@ -178,11 +179,24 @@ class SyncStore:
         return await self._database.read(look)
 
     async def expire(self) -> int:
-        """Forget how old pairings ended; return how many."""
-        now, sql = self._clock.now(), "DELETE FROM pairing WHERE forget_at <= ?"
-        return await self._database.write(
-            lambda store: store.execute(sql, (now,)).rowcount, frees=True
-        )
+        """Forget how old pairings ended, and bundles handed out long ago; return how many."""
+
+        async def look(store: aiosqlite.Connection) -> list[SeatId]:
+            return [SeatId(row[0]) for row in await store.execute_fetchall("SELECT seat FROM seat")]
+
+        return sum([await self._forget(seat) for seat in await self._database.read(look)])
+
+    async def _forget(self, seat: SeatId) -> int:
+        def work(store: sqlite3.Connection) -> int:
+            now = self._clock.now()
+            pairings = store.execute(
+                "DELETE FROM pairing WHERE forget_at <= ? AND device IN"
+                " (SELECT device FROM device WHERE seat = ?)",
+                (now, seat.raw),
+            ).rowcount
+            return pairings + forget_handouts(store, seat, now=now)
+
+        return await self._database.write(work, frees=True)
 
 
 _CHAIN: Final = "SELECT statement FROM card WHERE seat = ? ORDER BY epoch, seq"

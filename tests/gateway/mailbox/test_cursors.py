@@ -216,3 +216,16 @@ async def test_much_is_deleted_in_small_steps_and_all_of_it(path: Path) -> None:
 
         assert (await house.store.usage(seat)).used_bytes == 0
         assert house.database.commits - before == 4  # two at a time, and a look that all is gone
+
+
+async def test_acknowledging_a_little_is_one_commit(path: Path) -> None:
+    async with open_house(path) as house:
+        seat = await house.seat()
+        device, lane = await house.device(seat), await house.lane(seat)
+        await house.put(lane, *(parcel(lane) for _ in range(20)))
+        cursor = await house.cursor(device, (await house.collected(device))[-1])
+        before = house.database.commits
+
+        assert await house.store.acknowledge(device, cursor)
+
+        assert house.database.commits - before == 1

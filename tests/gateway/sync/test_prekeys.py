@@ -234,7 +234,7 @@ async def test_what_was_handed_out_is_forgotten_when_it_no_longer_counts(path: P
         [lane] = await lanes(office, seat, 1)
         await office.prekeys.hand_out(seat, lane)
 
-        assert await office.prekeys.expire(seat) == 0
+        assert await office.sync.expire() == 0
         office.hands.live(HANDOUT_WINDOW)
-        assert await office.prekeys.expire(seat) == 1
+        assert await office.sync.expire() == 2  # and how the pairing ended
         assert await office.count("handout") == 0
