@@ -21,21 +21,19 @@ from gateway.control import control_app
 from gateway.database import Database, open_database
 from gateway.database.steady import run_steady_clock
 from gateway.errors import Refusal
+from gateway.front import Front, Stores
 from gateway.identity import Identity
 from gateway.lan.addresses import InterfaceAddress, reachable
 from gateway.lan.interfaces import machine_addresses
 from gateway.mailbox.store import MailboxStore
-from gateway.status import Running
+from gateway.status import Running, version
 from gateway.sync.pairing_desk import PairingDesk
-from gateway.sync.pairing_routes import pairing_routes
+from gateway.sync.prekeys import PrekeyStore, drop_one_time
 from gateway.sync.seats import Seats
 from gateway.sync.store import SyncStore
-from wire.errors import WireError
 from wire.places import Place
 
 STORE_NAME: Final = "gateway.sqlite"
-MAX_BODY: Final = 1024 * 1024
-"""Bytes of the largest request; most routes take far less."""
 SWEEP_EVERY: Final = 3600.0
 """Seconds between two looks for parcels at the end of their lives, which are counted in days."""
 
@@ -53,6 +51,7 @@ class Gateway:
     identity: Identity
     database: Database
     desk: PairingDesk
+    front: Front
     places: Callable[[], tuple[Place, ...]]
     """Where phones should look for it just now, best first."""
     seat_count: Callable[[], Awaitable[int]]
@@ -65,6 +64,7 @@ class Gateway:
     def close(self) -> None:
         """Let nobody wait any longer."""
         self.desk.close()
+        self.front.close()
 
 
 @asynccontextmanager
@@ -102,58 +102,65 @@ async def open_gateway(
         open_database(path, on_fatal=on_fatal, now=clock.now()) as database,
         run_steady_clock(database, clock) as steady,
     ):
-        mailbox = MailboxStore(database, clock=steady, gateway=identity.gateway)
+        mailbox = MailboxStore(
+            database, clock=steady, gateway=identity.gateway, on_new_epoch=[drop_one_time]
+        )
         sync = SyncStore(database, clock=steady, limit_bytes=config.seat_limit)
-        desk = PairingDesk(sync, channel=identity.channel, clock=clock, places=places)
+        desk = PairingDesk(
+            sync,
+            channel=identity.channel,
+            clock=clock,
+            places=places,
+            on_change=lambda change: front.devices_revoked(change.seat, change.revoked),
+        )
         seats = Seats(database)
         running = Running(identity.gateway, config.data, clock, places, clock.monotonic())
 
         async def status() -> dict[str, Any]:
             return running.report(await seats.all(), port=port)
 
-        app = Quart("gateway")
-        app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-        app.register_blueprint(pairing_routes(desk))
-        _answer_refusals(app)
+        stores = Stores(mailbox, sync, PrekeyStore(database, clock=steady))
+        front = Front(stores, desk=desk, identity=identity, clock=clock, version=version())
+        app = front.app
         control = control_app(
             desk=desk,
             seats=seats,
-            on_removed=lambda seat: None,
+            on_removed=front.seat_removed,
             healthy=lambda: database.failed is None,
             status=status,
         )
-        gateway = Gateway(app, control, identity, database, desk, places, seats.count, port)
+        gateway = Gateway(app, control, identity, database, desk, front, places, seats.count, port)
 
         @app.get("/healthz")
         async def healthz() -> tuple[Response, int]:
             return jsonify(ok=gateway.healthy()), 200 if gateway.healthy() else 503
 
-        async with _sweeping(mailbox):
+        async with _sweeping(stores):
             yield gateway
         gateway.close()
 
 
-def _answer_refusals(app: Quart) -> None:
-    @app.errorhandler(Refusal)
-    async def refuse(refusal: Refusal) -> tuple[Response, int]:
-        return jsonify(error=refusal.code, **refusal.facts()), refusal.status
+async def sweep(stores: Stores) -> None:
+    """Delete everything that is at the end of its life.
 
-    @app.errorhandler(WireError)
-    async def refuse_bytes(error: WireError) -> tuple[Response, int]:
-        return jsonify(error=error.code), 400
+    Raises:
+        Refusal: the store takes no write.
+    """
+    await stores.mailbox.expire()
+    await stores.sync.expire()
 
 
 @asynccontextmanager
-async def _sweeping(mailbox: MailboxStore) -> AsyncIterator[None]:
+async def _sweeping(stores: Stores) -> AsyncIterator[None]:
     """Delete what is at the end of its life, now and then, until the block ends."""
 
-    async def sweep() -> None:
+    async def keep_sweeping() -> None:
         while True:
             with suppress(Refusal):  # a full or failed disk: next time, or never
-                await mailbox.expire()
+                await sweep(stores)
             await asyncio.sleep(SWEEP_EVERY)
 
-    task = asyncio.create_task(sweep(), name="sweep")
+    task = asyncio.create_task(keep_sweeping(), name="sweep")
     try:
         yield
     finally:

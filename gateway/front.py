@@ -63,7 +63,7 @@ class Front:
         self.app.config["MAX_CONTENT_LENGTH"] = MAX_FRAME
         room = Mailroom(self._auth, stores.mailbox, openings, counter, self._lines, clock, version)
         registry = Registry(
-            self._auth, stores.sync, stores.prekeys, openings.check, self._devices_revoked
+            self._auth, stores.sync, stores.prekeys, openings.check, self.devices_revoked
         )
         self.app.register_blueprint(pairing_routes(desk))
         self.app.register_blueprint(mailbox_routes(room))
@@ -80,7 +80,7 @@ class Front:
         """Tell every connected device that the gateway ends."""
         self._lines.hang_up(lambda _: True, code=LEAVING)
 
-    def _devices_revoked(self, seat: SeatId, devices: tuple[DeviceId, ...]) -> None:
+    def devices_revoked(self, seat: SeatId, devices: tuple[DeviceId, ...]) -> None:
         def revoked(caller: Caller) -> bool:
             return caller.seat == seat and caller.device.device in devices
 

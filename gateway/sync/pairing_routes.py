@@ -5,22 +5,17 @@ do it at a time.
 """
 
 import asyncio
-import re
 from typing import Final
 
-from quart import Blueprint, Response, request
+from quart import Blueprint, Response
 
+from gateway.bodies import body, octets, wait_seconds
 from gateway.errors import Busy
 from gateway.sync.pairing_desk import PairingDesk
-from wire.errors import Malformed
-from wire.pairing import REQUEST_LIMIT, PairAnswer, PairRequest
+from wire.pairing import REQUEST_LIMIT, PairRequest
 
-MAX_WAIT: Final = 25.0
-"""Seconds that a request may wait: below the minute after which home routers cut what is idle."""
 MAX_READING: Final = 4
 """Bodies that are read at a time; at 257 KiB each, a megabyte."""
-BODY_SECONDS: Final = 15.0
-"""Time to send a body; a phone needs one packet."""
 
 
 def pairing_routes(desk: PairingDesk) -> Blueprint:
@@ -30,12 +25,12 @@ def pairing_routes(desk: PairingDesk) -> Blueprint:
 
     @routes.post("")
     async def ask() -> Response:
-        wait = _wait(request.args.get("wait"))
-        return _answer(await desk.ask(await _request(reading), wait=wait))
+        wait = wait_seconds()
+        return octets((await desk.ask(await _request(reading), wait=wait)).encode())
 
     @routes.post("/refuse")
     async def refuse() -> Response:
-        return _answer(await desk.refuse(await _request(reading)))
+        return octets((await desk.refuse(await _request(reading))).encode())
 
     return routes
 
@@ -43,23 +38,5 @@ def pairing_routes(desk: PairingDesk) -> Blueprint:
 async def _request(reading: asyncio.Semaphore) -> PairRequest:
     if reading.locked():
         raise Busy
-    request.max_content_length = REQUEST_LIMIT
     async with reading:
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
-        except TimeoutError:
-            raise Malformed("the request did not come in time") from None
-    return PairRequest.decode(body)
-
-
-def _answer(answer: PairAnswer) -> Response:
-    return Response(answer.encode(), mimetype="application/octet-stream")
-
-
-def _wait(text: str | None) -> float:
-    if text is None:
-        return 0.0
-    if not re.fullmatch(r"[0-9]{1,2}", text) or float(text) > MAX_WAIT:
-        raise Malformed(f"wait is a whole number of seconds up to {MAX_WAIT:.0f}")
-    return float(text)
+        return PairRequest.decode(await body(REQUEST_LIMIT))
