@@ -116,11 +116,35 @@ async def test_a_thousand_callers_who_leave_leave_whole_writes_behind(path: Path
 
 
 async def test_writes_queued_at_the_end_are_still_committed(path: Path) -> None:
+    gate = Gate()
     async with open_notes(path) as database:
+        held = asyncio.create_task(database.write(gate.work))
+        await gate.wait_until_entered()
         late = [asyncio.create_task(database.write(add(number))) for number in range(50)]
         await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.05, gate.open)  # when the closing has begun
+    await held
     assert await asyncio.gather(*late) == list(range(50))
     assert stored(path) == set(range(50))
+
+
+async def test_a_group_under_way_when_the_file_is_found_broken_is_not_committed(
+    path: Path,
+) -> None:
+    failures: list[str] = []
+    async with open_notes(path, failures=failures) as database:
+        gate = Gate()
+        held = asyncio.create_task(database.write(gate.work))
+        await gate.wait_until_entered()
+        database._writer.fail("a reader met a broken page")
+        gate.open()
+
+        with pytest.raises(StorageFailed):
+            await held
+        with pytest.raises(StorageFailed):
+            await database.write(add(1))
+        assert database.commits == 0
+        assert failures == ["a reader met a broken page"]
 
 
 async def test_a_queue_that_is_full_is_a_refusal_at_once(path: Path) -> None:

@@ -158,6 +158,22 @@ async def test_a_second_device_with_the_old_epoch_starts_over_and_begins_no_thir
         assert not (await house.store.resume(phone, Cursor.start(turned.epoch))).reset
 
 
+async def test_in_a_new_epoch_everything_held_is_kept_for_every_device_again(path: Path) -> None:
+    async with open_house(path) as house:
+        seat = await house.seat()
+        phone, tablet = await house.device(seat), await house.device(seat)
+        lane = await house.lane(seat)
+        await house.put(lane, parcel(lane), parcel(lane))
+        last = (await house.collected(tablet))[-1]
+        await house.store.acknowledge(tablet, await house.cursor(tablet, last))
+        strange = Cursor(CursorEpoch(secrets.token_bytes(16)), 1, last.parcel.id)
+        turned = await house.store.resume(phone, strange)
+
+        assert await house.store.acknowledge(phone, at(turned.epoch, last))
+
+        assert len(await house.collected(tablet)) == 2
+
+
 @pytest.mark.parametrize("later", [0, 10, 1000])
 async def test_a_file_copied_back_loses_nothing_that_any_device_was_not_given(
     path: Path, later: int

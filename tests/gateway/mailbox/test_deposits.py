@@ -150,3 +150,19 @@ async def test_what_some_device_holds_goes_before_a_deposit_is_refused(path: Pat
         assert await house.put(lane, *sent[4:]) == [Result.STORED] * 2
         assert [one.parcel for one in await house.collected(tablet)] == sent[2:]
         assert await house.put(lane, parcel(lane)) == [Result.MAILBOX_FULL]
+
+
+async def test_what_only_a_revoked_device_holds_does_not_go_for_room(path: Path) -> None:
+    size = HEADER_BYTES + 256
+    async with open_house(path) as house:
+        seat = await house.seat(quota=size * 2)
+        phone, stolen = await house.device(seat), await house.device(seat)
+        lane = await house.lane(seat, last_tenth=True)
+        sent = [parcel(lane), parcel(lane)]
+        await house.put(lane, *sent)
+        last = (await house.collected(stolen))[-1]
+        await house.store.acknowledge(stolen, await house.cursor(stolen, last))
+        await house.look("UPDATE device SET revoked = 1 WHERE device = ?", stolen.raw)
+
+        assert await house.put(lane, parcel(lane)) == [Result.MAILBOX_FULL]
+        assert [one.parcel for one in await house.collected(phone)] == sent
