@@ -3,80 +3,78 @@
     statement arriving                      what counts afterwards            verdict
     --------------------------------------  --------------------------------  ---------
     root, a higher epoch                    the new one alone; forks end      EXTENDED
-    device, next seq, prev fits             the chain with it                 EXTENDED
+    device, on top of the newest            the chain with it                 EXTENDED
     the same bytes as one we hold           as before                         KNOWN
     an epoch that is over                   as before                         ROLLBACK
-    beyond the next seq, or prev unknown    as before; ask for what is        GAP
+    on top of one we do not hold            as before; ask for what is        GAP
                                             missing
-    another one at a place we hold          the one that revokes the other's  KEPT or
-                                            signer, else the one that         REPLACED
-                                            revokes, else the lower hash
-    the same, by one signer, or each        both, as proof                    FORKED
-    revokes the other's signer
+    another one on top of the same          the side that revokes the         KEPT or
+    statement                               other's signer, else the side     REPLACED
+                                            that revokes, else the lower hash
+    the same, by one signer, or each side   what nobody disputes, until a     FORKED
+    revokes the other's signer; or a        root statement of a higher epoch
+    second root statement in one epoch
+
+A side is a statement and all that stands on it: a device that was revoked later cannot undo that
+with a statement at an earlier place. All statements of the epoch are kept, also those that do not
+count, and what counts is computed from the set of them; therefore the order in which they arrive
+does not matter.
 
 A person is a root key; the root signs rarely and beats everything. Devices sign the rest, so that a
 card can change while the root's private half lies in a drawer (docs/protocol.md §10.1, §10.2).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import Enum, IntEnum, auto
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final
 
 from nacl.signing import SigningKey
 
-from wire.codec import Value, decode, encode
-from wire.errors import CardRejected, Malformed
+from wire.codec import encode
+from wire.errors import CardRejected
 from wire.fields import Fields
-from wire.ids import DeviceId, DeviceKey, GatewayId, PersonId
-from wire.kdf import hash32
+from wire.ids import DeviceId, PersonId
+from wire.rivals import Tree, revokes
 from wire.signing import SIGNATURE_BYTES, sign, verify
-
-MAX_CHAIN: Final = 64
-"""Statements in one message: a chain begins anew at each root statement, so it stays short."""
-MAX_STATEMENT: Final = 4096
-MAX_DEVICES: Final = 10
-MAX_GATEWAYS: Final = 4
-MAX_PLACES: Final = 8
-MAX_PLACE: Final = 300
-CARD_SECONDS: Final = 90 * 86_400
-"""How long a statement is fresh; a freshness note prolongs it."""
-NO_PREVIOUS: Final = bytes(32)
-_MAX_NUMBER: Final = (1 << 63) - 1
-
-_LOW_ORDER: Final = frozenset(
-    bytes.fromhex(text)
-    for text in (
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
-        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    )
+from wire.statements import (
+    CARD_SECONDS,
+    MAX_CHAIN,
+    MAX_DEVICES,
+    MAX_NUMBER,
+    MAX_STATEMENT,
+    NO_PREVIOUS,
+    DeviceEntry,
+    GatewayEntry,
+    Role,
+    Signed,
+    Statement,
+    StatementKind,
+    check_exchange_key,
 )
-"""X25519 public keys with which any secret gives the same result (RFC 7748 §6.1)."""
 
+__all__ = [
+    "CARD_SECONDS",
+    "MAX_CHAIN",
+    "MAX_DEVICES",
+    "MAX_STATEMENT",
+    "NO_PREVIOUS",
+    "Card",
+    "DeviceEntry",
+    "FreshnessNote",
+    "GatewayEntry",
+    "Position",
+    "Role",
+    "Signed",
+    "Statement",
+    "StatementKind",
+    "Verdict",
+    "check_exchange_key",
+]
 
-class StatementKind(IntEnum):
-    """Who signed: the root, or a device of the statement before."""
-
-    ROOT = 0
-    DEVICE = 1
-
-    @property
-    def domain(self) -> str:
-        """What it is signed as."""
-        return f"card-{self.name.lower()}"
-
-
-class Role(IntEnum):
-    """What a device is, for the list that people look at."""
-
-    PHONE = 1
-    TABLET = 2
-    COMPUTER = 3
+MAX_KEPT: Final = 128
+"""Statements of one epoch that are kept, counting or not: who disputes without end is cut short.
+What stands on top of the newest is taken beyond that, up to the length of a chain."""
 
 
 class Verdict(Enum):
@@ -92,31 +90,6 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceEntry:
-    """A device in a card: the key it signs with and the key sessions are set up with."""
-
-    key: DeviceKey
-    exchange_key: bytes
-    role: Role = Role.PHONE
-
-    def __post_init__(self) -> None:
-        check_exchange_key(self.exchange_key)
-
-    @property
-    def id(self) -> DeviceId:
-        """The short id that items and packets carry."""
-        return self.key.device
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayEntry:
-    """A gateway of the person: its key, and hints where it may be reached."""
-
-    gateway: GatewayId
-    places: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Position:
     """Where a card stands; what contacts tell each other to notice a split view."""
 
@@ -126,152 +99,36 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
-    """What a statement says. Every statement lists everything; nothing is inherited."""
-
-    kind: StatementKind
-    root_key: bytes
-    """The root key in force (32 bytes)."""
-    epoch: int
-    seq: int
-    prev: bytes
-    """The hash of the statement before, zeros where there is none."""
-    devices: tuple[DeviceEntry, ...]
-    person_generation: int
-    person_public: bytes
-    """The person key of this generation: X25519, 32 bytes."""
-    gateways: tuple[GatewayEntry, ...]
-    issued: int
-    expires: int
-    signer: bytes
-    """The root key or the device key that signs (32 bytes)."""
-    next_root: bytes | None = None
-    """A root that takes over after this statement; root statements only."""
-
-    def body(self) -> bytes:
-        """Return the bytes that are signed."""
-        value: dict[int, Value] = {
-            0: 1,
-            1: int(self.kind),
-            2: self.root_key,
-            3: self.epoch,
-            4: self.seq,
-            5: self.prev,
-            6: [[one.key.raw, one.exchange_key, int(one.role)] for one in self.devices],
-            7: self.person_generation,
-            8: self.person_public,
-            9: [[one.gateway.raw, list(one.places)] for one in self.gateways],
-            10: self.issued,
-            11: self.expires,
-            12: self.signer,
-        }
-        if self.next_root is not None:
-            value[13] = self.next_root
-        return encode(value)
-
-    def lists(self, key: bytes) -> bool:
-        """Return whether the device with this signing key is active."""
-        return any(one.key.raw == key for one in self.devices)
-
-    @classmethod
-    def from_body(cls, body: bytes) -> "Statement":
-        """Read the signed bytes.
-
-        Raises:
-            WireError: not a statement of this version.
-        """
-        fields = Fields.read(body, limit=MAX_STATEMENT, what="card statement")
-        fields.version(0, known=1)
-        statement = cls(
-            StatementKind(fields.integer(1, low=0, high=1)),
-            fields.raw(2, size=32),
-            epoch=fields.integer(3, low=1, high=_MAX_NUMBER),
-            seq=fields.integer(4, low=0, high=_MAX_NUMBER),
-            prev=fields.raw(5, size=32),
-            devices=_devices(fields.list(6, limit=MAX_DEVICES)),
-            person_generation=fields.integer(7, low=1, high=_MAX_NUMBER),
-            person_public=fields.raw(8, size=32),
-            gateways=_gateways(fields.list(9, limit=MAX_GATEWAYS)),
-            issued=fields.integer(10, low=0, high=_MAX_NUMBER),
-            expires=fields.integer(11, low=0, high=_MAX_NUMBER),
-            signer=fields.raw(12, size=32),
-            next_root=fields.raw(13, size=32) if fields.has(13) else None,
-        )
-        fields.end()
-        check_exchange_key(statement.person_public)
-        return statement
-
-
-@dataclass(frozen=True, slots=True)
-class Signed:
-    """A statement with its signature, and the exact bytes that were signed."""
-
-    statement: Statement
-    body: bytes
-    signature: bytes
-
-    @classmethod
-    def make(cls, statement: Statement, key: SigningKey) -> "Signed":
-        """Sign `statement` with the key that it names as its signer."""
-        if bytes(key.verify_key) != statement.signer:
-            raise ValueError("the statement names another signer")
-        body = statement.body()
-        return cls(statement, body, sign(key, statement.kind.domain, body))
-
-    @property
-    def hash(self) -> bytes:
-        """What the next statement's `prev` must be."""
-        return hash32("card", self.body)
-
-    def encode(self) -> bytes:
-        """Return the message."""
-        return encode([self.body, self.signature])
-
-    @classmethod
-    def decode(cls, data: bytes) -> "Signed":
-        """Read the message and check that its signer signed it; not yet whether he may.
-
-        Raises:
-            WireError: not a statement of this version.
-            NotSigned: the signature does not fit.
-        """
-        value = decode(data, limit=MAX_STATEMENT)
-        if not isinstance(value, list) or len(value) != 2:
-            raise Malformed("a signed statement is a list of two")
-        body, signature = value
-        if not isinstance(body, bytes) or not isinstance(signature, bytes):
-            raise Malformed("a signed statement is two byte strings")
-        if len(signature) != SIGNATURE_BYTES:
-            raise Malformed(f"a signature has {SIGNATURE_BYTES} bytes")
-        signed = cls(Statement.from_body(body), body, signature)
-        signed.verify()
-        return signed
-
-    def verify(self) -> None:
-        """Check the signature.
-
-        Raises:
-            NotSigned: it does not fit.
-        """
-        statement = self.statement
-        verify(statement.signer, statement.kind.domain, body=self.body, signature=self.signature)
-
-
-@dataclass(frozen=True, slots=True)
 class Card:
     """A card as one verifier holds it: `take` gives the next one.
 
     Attributes:
         person: whose it is.
         roots: earlier root statements that named the root now in force.
-        history: the statements of this epoch, its root statement first.
+        known: every statement of this epoch that we hold, by number and hash.
+        history: those that count, the root statement first; in a fork, those before it.
         fork: two statements that cannot both be honest, until a root statement ends it.
     """
 
     person: PersonId
     roots: tuple[Signed, ...]
-    history: tuple[Signed, ...]
-    fork: tuple[Signed, Signed] | None = None
+    known: tuple[Signed, ...]
+    history: tuple[Signed, ...] = field(init=False)
+    fork: tuple[Signed, Signed] | None = field(init=False)
+    devices: tuple[DeviceEntry, ...] = field(init=False)
+    """The active devices: those of the newest statement, in a fork those that no side disputes."""
+
+    def __post_init__(self) -> None:
+        tree = Tree(self.known)
+        forks = list(tree.forks())
+        history = tuple(tree.counting())
+        devices = history[-1].statement.devices
+        for group in (group for group, _ in forks):
+            for one in tree.below(group):
+                devices = tuple(entry for entry in devices if _has(one.statement, entry))
+        object.__setattr__(self, "history", history)
+        object.__setattr__(self, "fork", forks[0][1] if forks else None)
+        object.__setattr__(self, "devices", devices)
 
     @classmethod
     def begin(cls, person: PersonId, first: Signed) -> "Card":
@@ -281,9 +138,11 @@ class Card:
             CardRejected: not a root statement of this person's first root.
             NotSigned: the signature does not fit.
         """
-        _check_root(first, in_force=first.statement.root_key)
+        if first.statement.kind is not StatementKind.ROOT:
+            raise CardRejected("a chain begins with a root statement")
         if PersonId.of_root(first.statement.root_key) != person:
             raise CardRejected("it is another person’s")
+        first.verify()
         return cls(person, (), (first,))
 
     @classmethod
@@ -302,198 +161,186 @@ class Card:
                 raise CardRejected(f"the chain is broken: {verdict.name.lower()}")
         return card
 
-    @property
-    def _newest(self) -> Signed:
-        return self.history[-1]
+    @classmethod
+    def restore(cls, person: PersonId, kept: Sequence[bytes]) -> "Card":
+        """Return the card of which `kept` was put away, disputes and all.
 
-    @property
-    def position(self) -> Position:
-        """Where the card stands."""
-        statement = self._newest.statement
-        return Position(statement.epoch, statement.seq, self._newest.hash)
-
-    @property
-    def root_key(self) -> bytes:
-        """The root key in force (32 bytes)."""
-        first = self.history[0].statement
-        return first.next_root or first.root_key
-
-    @property
-    def devices(self) -> tuple[DeviceEntry, ...]:
-        """The devices of the newest statement."""
-        return self._newest.statement.devices
-
-    @property
-    def gateways(self) -> tuple[GatewayEntry, ...]:
-        """The gateways of the newest statement, the preferred one first."""
-        return self._newest.statement.gateways
-
-    @property
-    def person_generation(self) -> int:
-        """Which person key is in force."""
-        return self._newest.statement.person_generation
-
-    @property
-    def person_public(self) -> bytes:
-        """The person key in force (X25519, 32 bytes)."""
-        return self._newest.statement.person_public
+        Raises:
+            WireError: it was not kept as it was given.
+        """
+        if not kept:
+            raise CardRejected("nothing was kept")
+        card = cls.begin(person, Signed.decode(kept[0]))
+        for data in kept[1:]:
+            signed = Signed.decode(data)
+            if signed.statement.epoch > card.position.epoch:
+                card, _ = card.take(signed)
+            else:
+                card._check_place(signed)
+                card = cls(person, card.roots, _in_order((*card.known, signed)))
+        if card.kept != tuple(kept):
+            raise CardRejected("part of what was kept is missing")
+        return card
 
     @property
     def chain(self) -> tuple[bytes, ...]:
         """What somebody who knows only the person id needs to verify this card."""
         return tuple(one.encode() for one in (*self.roots, *self.history))
 
+    @property
+    def kept(self) -> tuple[bytes, ...]:
+        """What to put away for `restore`: a fork must outlive a restart."""
+        return tuple(one.encode() for one in (*self.roots, *self.known))
+
+    @property
+    def newest(self) -> Signed:
+        """The newest statement that counts."""
+        return self.history[-1]
+
+    @property
+    def position(self) -> Position:
+        """Where the card stands."""
+        statement = self.newest.statement
+        return Position(statement.epoch, statement.seq, self.newest.hash)
+
+    @property
+    def root_key(self) -> bytes:
+        """The root key in force (32 bytes)."""
+        return _root_after(self.history[0].statement)
+
+    @property
+    def gateways(self) -> tuple[GatewayEntry, ...]:
+        """The gateways of the newest statement, the preferred one first."""
+        return self.newest.statement.gateways
+
+    @property
+    def person_generation(self) -> int:
+        """Which person key is in force."""
+        return self.newest.statement.person_generation
+
+    @property
+    def person_public(self) -> bytes:
+        """The person key in force (X25519, 32 bytes)."""
+        return self.newest.statement.person_public
+
     def device(self, wanted: DeviceId) -> DeviceEntry | None:
         """Return the active device with this id."""
         return next((one for one in self.devices if one.id == wanted), None)
 
     def sealable(self) -> tuple[DeviceEntry, ...]:
-        """Return the devices that may be sealed to: in a fork, those that stand in both."""
-        if self.fork is None:
-            return self.devices
-        ours, theirs = self.fork
-        return tuple(one for one in ours.statement.devices if theirs.statement.lists(one.key.raw))
+        """Return the devices that may be sealed to; none in the worst of forks: then wait."""
+        return self.devices
 
-    def stale(self, now: float) -> bool:
-        """Return whether the newest statement is older than it says it may be."""
-        return now > self._newest.statement.expires
+    def stale(self, now: float, *, note: "FreshnessNote | None" = None) -> bool:
+        """Return whether the newest statement is older than it, or a verified note, says."""
+        expires = self.newest.statement.expires
+        if note is not None and note.position == self.position:
+            expires = max(expires, note.expires)
+        return now > expires
 
     def take(self, signed: Signed) -> tuple["Card", Verdict]:
         """Judge one more statement; return the card that counts from now on.
 
         Raises:
-            CardRejected: it could not stand there whatever else is true.
+            CardRejected: it could not stand there whatever else is true, or too much is disputed.
             NotSigned: the signature does not fit.
         """
-        if any(signed.body == one.body for one in (*self.history, *(self.fork or ()))):
+        if any(signed.body == one.body for one in self.known):
             return self, Verdict.KNOWN
+        if signed.statement.epoch < self.position.epoch:
+            return self, Verdict.ROLLBACK
+        signed.verify()
         if signed.statement.kind is StatementKind.ROOT:
             return self._take_root(signed)
         return self._take_device(signed)
 
     def _take_root(self, signed: Signed) -> tuple["Card", Verdict]:
-        epoch, ours = signed.statement.epoch, self.history[0]
-        if epoch < ours.statement.epoch:
-            return self, Verdict.ROLLBACK
-        if epoch == ours.statement.epoch:
-            _check_root(signed, in_force=ours.statement.root_key)
-            return replace(self, fork=(ours, signed)), Verdict.FORKED
-        _check_root(signed, in_force=self.root_key)
-        changed = ours.statement.next_root is not None
-        roots = (*self.roots, ours) if changed else self.roots
+        statement, epoch = signed.statement, self.position.epoch
+        if statement.epoch == epoch:
+            self._check_place(signed)
+            return self._keep(signed)
+        begins = [one for one in self.known if one.statement.kind is StatementKind.ROOT]
+        before = [one for one in begins if _root_after(one.statement) == statement.root_key]
+        if not before and statement.epoch > epoch + 1:
+            return self, Verdict.GAP  # one that we have not seen may have named this root
+        if not before:
+            raise CardRejected("it is not signed by the root in force")
+        named = before[0].statement.next_root is not None
+        roots = (*self.roots, before[0]) if named else self.roots
+        if len(roots) >= MAX_CHAIN:
+            raise CardRejected("the chain is full")
         return Card(self.person, roots, (signed,)), Verdict.EXTENDED
 
     def _take_device(self, signed: Signed) -> tuple["Card", Verdict]:
-        statement = signed.statement
-        if statement.epoch < self._newest.statement.epoch:
-            return self, Verdict.ROLLBACK
-        place = statement.seq
-        if statement.epoch > self._newest.statement.epoch or place > len(self.history):
+        if signed.statement.epoch > self.position.epoch or self._before(signed) is None:
             return self, Verdict.GAP
-        if place < 1:
-            raise CardRejected("only a root statement stands at the beginning")
-        before = self.history[place - 1]
-        if statement.prev != before.hash:
-            return self, Verdict.GAP
-        self._check_device(signed, before=before.statement)
-        if self.fork is not None:
-            return self, Verdict.FORKED
-        if place == len(self.history):
-            return replace(self, history=(*self.history, signed)), Verdict.EXTENDED
-        return self._settle(signed, place=place)
+        self._check_place(signed)
+        return self._keep(signed)
 
-    def _check_device(self, signed: Signed, *, before: Statement) -> None:
-        statement = signed.statement
-        signed.verify()
-        if not before.lists(statement.signer):
-            raise CardRejected("its signer is no active device")
-        if statement.root_key != self.root_key or statement.next_root is not None:
-            raise CardRejected("only the root may change the root")
-        if not statement.devices:
-            raise CardRejected("it leaves no device")
-        if statement.person_generation < before.person_generation:
-            raise CardRejected("its person key is older")
-        if statement.person_generation == before.person_generation and (
-            statement.person_public != before.person_public
-        ):
-            raise CardRejected("another person key of the same generation")
+    def _before(self, signed: Signed) -> Signed | None:
+        return next((one for one in self.known if one.hash == signed.statement.prev), None)
 
-    def _settle(self, theirs: Signed, *, place: int) -> tuple["Card", Verdict]:
-        ours, before = self.history[place], self.history[place - 1].statement
-        mine, other = ours.statement, theirs.statement
-        ours_revokes, theirs_revoke = (
-            not mine.lists(other.signer),
-            not other.lists(mine.signer),
-        )
-        if mine.signer == other.signer or (ours_revokes and theirs_revoke):
-            return replace(self, fork=(ours, theirs)), Verdict.FORKED
-        if ours_revokes != theirs_revoke:
-            kept = ours_revokes
-        elif _revokes(mine, before) != _revokes(other, before):
-            kept = _revokes(mine, before)
-        else:
-            kept = ours.hash < theirs.hash
-        if kept:
-            return self, Verdict.KEPT
-        return replace(self, history=(*self.history[:place], theirs)), Verdict.REPLACED
+    def _check_place(self, signed: Signed) -> None:
+        """Refuse a statement of this epoch that could stand nowhere in it."""
+        if signed.statement.kind is StatementKind.ROOT:
+            if signed.statement.root_key != self.history[0].statement.root_key:
+                raise CardRejected("it is not signed by the root in force")
+            return
+        before = self._before(signed)
+        if before is None:
+            raise CardRejected("it stands on nothing")
+        _check_step(before.statement, signed.statement)
+        if len(self.roots) + signed.statement.seq >= MAX_CHAIN:
+            raise CardRejected("the chain is full; a root statement begins a new one")
+
+    def _keep(self, signed: Signed) -> tuple["Card", Verdict]:
+        on_top = self.fork is None and signed.statement.prev == self.newest.hash
+        if len(self.known) >= MAX_KEPT and not on_top:
+            raise CardRejected("too much is disputed; a root statement ends it")
+        card = Card(self.person, self.roots, _in_order((*self.known, signed)))
+        if card.fork is not None:
+            return card, Verdict.FORKED
+        if card.history == (*self.history, signed):
+            return card, Verdict.EXTENDED
+        return card, Verdict.KEPT if card.history == self.history else Verdict.REPLACED
 
 
-def check_exchange_key(key: bytes) -> None:
-    """Refuse an X25519 public key that makes every shared secret the same.
+def _in_order(statements: Iterable[Signed]) -> tuple[Signed, ...]:
+    return tuple(sorted(statements, key=lambda one: (one.statement.seq, one.hash)))
+
+
+def _check_step(before: Statement, after: Statement) -> None:
+    """Refuse a device statement that may not stand on `before`, whatever else is true.
 
     Raises:
-        Malformed: not 32 bytes, or a point of low order.
+        CardRejected: why not.
     """
-    if len(key) != 32:
-        raise Malformed("an X25519 key has 32 bytes")
-    # The top bit is ignored by X25519, so both spellings are the same point.
-    if bytes([*key[:31], key[31] & 0x7F]) in _LOW_ORDER:
-        raise Malformed("an X25519 key of low order")
+    kept = {one.key.raw: one.exchange_key for one in before.devices}
+    if after.seq != before.seq + 1:
+        raise CardRejected("its number does not follow")
+    if after.signer not in kept:
+        raise CardRejected("its signer is no active device")
+    if after.root_key != _root_after(before):
+        raise CardRejected("only the root may change the root")
+    if any(kept.get(one.key.raw, one.exchange_key) != one.exchange_key for one in after.devices):
+        raise CardRejected("a device has another exchange key than before")
+    if after.person_generation < before.person_generation:
+        raise CardRejected("its person key is older")
+    same_key = after.person_public == before.person_public
+    if (after.person_generation == before.person_generation) != same_key:
+        raise CardRejected("a person key and its generation change together")
+    if same_key and revokes(after, before=before):
+        raise CardRejected("it revokes a device and keeps the person key")
 
 
-def _check_root(signed: Signed, *, in_force: bytes) -> None:
-    statement = signed.statement
-    if statement.kind is not StatementKind.ROOT or statement.seq != 0:
-        raise CardRejected("a chain begins with a root statement")
-    if statement.signer != statement.root_key or statement.root_key != in_force:
-        raise CardRejected("it is not signed by the root in force")
-    if not statement.devices:
-        raise CardRejected("it leaves no device")
-    signed.verify()
+def _root_after(statement: Statement) -> bytes:
+    return statement.next_root or statement.root_key
 
 
-def _revokes(statement: Statement, before: Statement) -> bool:
-    return any(not statement.lists(one.key.raw) for one in before.devices)
-
-
-def _devices(values: list[Value]) -> tuple[DeviceEntry, ...]:
-    found = []
-    for value in values:
-        if not isinstance(value, list) or len(value) != 3:
-            raise Malformed("a device is a list of three")
-        fields = Fields(dict(enumerate(value)), what="device")
-        role = Role(fields.integer(2, low=min(Role), high=max(Role)))
-        found.append(DeviceEntry(DeviceKey(fields.raw(0)), fields.raw(1, size=32), role))
-    keys = [one.key.raw for one in found]
-    if keys != sorted(set(keys)):
-        raise Malformed("devices that are not in the order of their keys, each once")
-    return tuple(found)
-
-
-def _gateways(values: list[Value]) -> tuple[GatewayEntry, ...]:
-    found = []
-    for value in values:
-        if not isinstance(value, list) or len(value) != 2:
-            raise Malformed("a gateway is a list of two")
-        fields = Fields(dict(enumerate(value)), what="gateway")
-        places = fields.list(1, limit=MAX_PLACES)
-        texts = tuple(one for one in places if isinstance(one, str) and len(one) <= MAX_PLACE)
-        if len(texts) != len(places):
-            raise Malformed("a place is a short text")
-        found.append(GatewayEntry(GatewayId(fields.raw(0)), texts))
-    if len({one.gateway for one in found}) != len(found):
-        raise Malformed("a gateway that is listed twice")
-    return tuple(found)
+def _has(statement: Statement, entry: DeviceEntry) -> bool:
+    return any(
+        one.key == entry.key and one.exchange_key == entry.exchange_key for one in statement.devices
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -523,7 +370,7 @@ class FreshnessNote:
         """
         if self.position != card.position:
             raise CardRejected("the note speaks of another statement")
-        if not any(one.key.raw == self.signer for one in card.sealable()):
+        if not any(one.key.raw == self.signer for one in card.devices):
             raise CardRejected("its signer is no active device")
         body = _note_body(card.person, self.position, self.expires)
         verify(self.signer, "freshness-note", body=body, signature=self.signature)
@@ -552,13 +399,13 @@ class FreshnessNote:
         """
         fields = Fields.read(data, limit=cls.LIMIT, what="freshness note")
         fields.version(0, known=1)
-        epoch = fields.integer(1, low=1, high=_MAX_NUMBER)
+        epoch = fields.integer(1, low=1, high=MAX_NUMBER)
         position = Position(
-            epoch, fields.integer(2, low=0, high=_MAX_NUMBER), fields.raw(3, size=32)
+            epoch, fields.integer(2, low=0, high=MAX_NUMBER), fields.raw(3, size=32)
         )
         note = cls(
             position,
-            fields.integer(4, low=0, high=_MAX_NUMBER),
+            fields.integer(4, low=0, high=MAX_NUMBER),
             fields.raw(5, size=32),
             fields.raw(6, size=SIGNATURE_BYTES),
         )

@@ -76,6 +76,13 @@ class Fields:
             raise Malformed(f"{self._what}: field {key} is no list of at most {limit}")
         return value
 
+    def map(self, key: int) -> dict[int, Value]:
+        """Take a map."""
+        value = self._take(key)
+        if not isinstance(value, dict):
+            raise Malformed(f"{self._what}: field {key} is no map")
+        return value
+
     def has(self, key: int) -> bool:
         """Return whether an optional field is there."""
         return key in self._left

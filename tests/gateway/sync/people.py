@@ -48,6 +48,7 @@ class Person:
 
     def __init__(self, *phones: Phone) -> None:
         self.root = SigningKey.generate()
+        self._generation = 1
         self._public = bytes(PrivateKey.generate().public_key)
         self.card = Card.begin(self.id, self.root_statement(*phones, epoch=1))
 
@@ -68,6 +69,8 @@ class Person:
 
     def device_statement(self, signer: Phone, *phones: Phone) -> Signed:
         """Make the next statement on the card, signed by `signer`, listing `phones`."""
+        if not {one.key for one in self.card.devices} <= {one.entry.key for one in phones}:
+            self._turn_person_key()
         where = self.card.position
         statement = self._statement(
             StatementKind.DEVICE,
@@ -83,6 +86,10 @@ class Person:
         """Put a statement on the card; return the card."""
         self.card, _ = self.card.take(signed)
         return self.card
+
+    def _turn_person_key(self) -> None:
+        self._generation += 1
+        self._public = bytes(PrivateKey.generate().public_key)
 
     def _statement(
         self,
@@ -101,7 +108,7 @@ class Person:
             seq=seq,
             prev=prev,
             devices=tuple(devices),
-            person_generation=1,
+            person_generation=self._generation,
             person_public=self._public,
             gateways=(),
             issued=1_800_000_000,
