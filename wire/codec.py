@@ -60,7 +60,7 @@ def decode(data: bytes, *, limit: int) -> Value:
 
 
 def _ordered(value: object, *, depth: int) -> object:
-    if depth > MAX_DEPTH:
+    if depth >= MAX_DEPTH and isinstance(value, list | dict):
         raise ValueError(f"nested deeper than {MAX_DEPTH}")
     if value is None or isinstance(value, bool | bytes):
         return value

@@ -55,6 +55,9 @@ class GatewayCode:
     """Unix seconds."""
     place: Place
 
+    def __post_init__(self) -> None:
+        _check_sizes((self.secret, SECRET_BYTES), expires=self.expires)
+
     def text(self) -> str:
         """Return the code as it is shown and copied."""
         raw = self.gateway.raw + self.secret + self.expires.to_bytes(4, "big")
@@ -93,6 +96,10 @@ class ContactCode:
     """The fingerprint of the gateway's key: whoever else answers there is sent nothing."""
     place: Place
 
+    def __post_init__(self) -> None:
+        sizes = (self.commitment, COMMITMENT_BYTES), (self.gateway, FINGERPRINT_BYTES)
+        _check_sizes(*sizes, expires=self.expires)
+
     def text(self) -> str:
         """Return the code as it is shown and copied."""
         raw = self.person.raw + self.commitment + self.slot.raw + self.expires.to_bytes(4, "big")
@@ -129,6 +136,11 @@ def kind_of(text: str) -> str | None:
     return _KINDS.get(shape[1]) if shape else None
 
 
+def _check_sizes(*parts: tuple[bytes, int], expires: int) -> None:
+    if any(len(part) != size for part, size in parts) or not 0 <= expires < 1 << 32:
+        raise Malformed("a code with a part of another size")
+
+
 def _text(prefix: str, raw: bytes) -> str:
     encoded = base64.b32encode(bytes([VERSION]) + raw + _check(prefix, raw))
     return f"{prefix}:{encoded.decode('ascii').rstrip('=')}"
@@ -147,11 +159,13 @@ def _raw(text: str, *, wanted: str, least: int) -> bytes:
         data = base64.b32decode(encoded + "=" * (-len(encoded) % 8))
     except ValueError:
         raise Malformed("this code was cut or mistyped") from None
-    if data[0] != VERSION:
-        raise UnknownVersion("a code", version=data[0])
     raw, check = data[1:-_CHECK_BYTES], data[-_CHECK_BYTES:]
-    if len(raw) < least or check != _check(prefix, raw) or _spelling(data) != encoded:
+    if check != _check(prefix, raw) or _spelling(data) != encoded:
         raise Malformed("this code was cut or mistyped")
+    if data[0] != VERSION:  # the check is the same in all versions, so this was not mistyped
+        raise UnknownVersion("a code", version=data[0])
+    if len(raw) < least:
+        raise Malformed("this code is too short")
     return raw
 
 

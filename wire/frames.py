@@ -193,7 +193,25 @@ _CODE_CHARACTERS = frozenset(b"abcdefghijklmnopqrstuvwxyz-")
 
 
 def encode_frame(frame: Frame) -> bytes:
-    """Return the bytes of `frame`, its type first."""
+    """Return the bytes of `frame`, its type first.
+
+    Raises:
+        ValueError: nobody could read it: too many parcels or bytes, none at all, or no code.
+    """
+    data = _encode(frame)
+    match frame:
+        case Parcels(several) | Deposit(_, several) | Results(_, several):
+            allowed = 1 <= len(several) <= MAX_PARCELS and len(data) <= MAX_FRAME
+        case Bye():
+            allowed = _is_code(data[1:])
+        case _:
+            allowed = True
+    if not allowed:
+        raise ValueError("a frame that nobody could read")
+    return data
+
+
+def _encode(frame: Frame) -> bytes:
     match frame:
         case Resume(cursor):
             return bytes([_RESUME]) + cursor.encode()
@@ -280,12 +298,16 @@ def _hello(rest: bytes) -> Hello:
 
 
 def _bye(rest: bytes) -> Bye:
-    if not 1 <= len(rest) <= _MAX_CODE or not set(rest) <= _CODE_CHARACTERS:
+    if not _is_code(rest):
         raise Malformed("a Bye without a code")
     return Bye(rest.decode("ascii"))
 
 
-def _count(data: bytes, count: int) -> int:
+def _is_code(text: bytes) -> bool:
+    return 1 <= len(text) <= _MAX_CODE and set(text) <= _CODE_CHARACTERS
+
+
+def _count(count: int) -> int:
     if not 1 <= count <= MAX_PARCELS:
         raise Malformed(f"a frame holds 1 to {MAX_PARCELS} parcels, not {count}")
     return count
@@ -294,7 +316,7 @@ def _count(data: bytes, count: int) -> int:
 def _parcels(data: bytes) -> Parcels:
     if len(data) < 1 + _COUNT.size:
         raise Malformed("a frame that ends inside its count")
-    count = _count(data, _COUNT.unpack_from(data, 1)[0])
+    count = _count(_COUNT.unpack_from(data, 1)[0])
     offset, last, found = 1 + _COUNT.size, 0, []
     for _ in range(count):
         if len(data) - offset < _SEQ.size:
@@ -315,7 +337,7 @@ def _deposit(data: bytes) -> Deposit:
         raise Malformed("a frame that ends inside its count")
     tag, count = _TAG_COUNT.unpack_from(data, 1)
     offset, found = 1 + _TAG_COUNT.size, []
-    for _ in range(_count(data, count)):
+    for _ in range(_count(count)):
         if len(data) - offset < PROOF_BYTES:
             raise Malformed("a frame that ends inside a proof")
         proof = bytes(data[offset : offset + PROOF_BYTES])
@@ -330,7 +352,7 @@ def _results(rest: bytes) -> Results:
     if len(rest) < _TAG_COUNT.size:
         raise Malformed("a frame that ends inside its count")
     tag, count = _TAG_COUNT.unpack_from(rest)
-    _count(rest, count)
+    _count(count)
     if len(rest) != _TAG_COUNT.size + count * _RESULT.size:
         raise Malformed("results of another length than their count says")
     outcomes = []

@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import Final
 
 from wire.auth import Channel
-from wire.card import MAX_CHAIN, MAX_STATEMENT
+from wire.card import MAX_CHAIN, MAX_PLACE, MAX_STATEMENT
 from wire.check_code import check_number
 from wire.codec import encode
 from wire.errors import Malformed
@@ -114,7 +114,7 @@ class PairRequest:
 class PairAnswer:
     """Where the pairing stands, and the nonce that the check code is made with."""
 
-    LIMIT = 4096
+    LIMIT = 8192
 
     state: PairingState
     nonce: bytes
@@ -137,7 +137,7 @@ class PairAnswer:
         state = PairingState(fields.integer(1, low=min(PairingState), high=max(PairingState)))
         nonce, places = fields.raw(2, size=NONCE_BYTES), fields.list(3, limit=16)
         fields.end()
-        texts = [one for one in places if isinstance(one, str) and len(one) <= 300]
+        texts = [one for one in places if isinstance(one, str) and len(one.encode()) <= MAX_PLACE]
         if len(texts) != len(places):
             raise Malformed("a place is a text")
         return cls(state, nonce, tuple(texts))

@@ -28,8 +28,11 @@ class Place:
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65_535:
             raise Malformed(f"no port {self.port}")
-        if _address(self.host) is None and not _is_name(self.host):
+        address = _address(self.host)
+        if address is None and not _is_name(self.host):
             raise Malformed("no address and no host name")
+        if address is not None and str(address) != self.host:
+            raise Malformed("an address in another spelling than the usual one")
 
     @classmethod
     def parse(cls, text: str) -> "Place":
@@ -94,4 +97,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _is_name(host: str) -> bool:
-    return len(host) <= MAX_NAME and all(_LABEL.fullmatch(part) for part in host.split("."))
+    labels = host.split(".")
+    if labels[-1].isdigit():  # resolvers take 127.1 and 2130706433 for addresses
+        return False
+    return len(host) <= MAX_NAME and all(_LABEL.fullmatch(label) for label in labels)

@@ -16,7 +16,7 @@ from typing import Final
 
 from nacl.signing import SigningKey
 
-from wire.card import MAX_CHAIN, MAX_DEVICES, MAX_STATEMENT
+from wire.card import MAX_CHAIN, MAX_DEVICES, MAX_STATEMENT, check_exchange_key
 from wire.codec import Value, encode
 from wire.errors import Malformed
 from wire.fields import Fields
@@ -85,18 +85,16 @@ class Prekey:
         """Read what `to_value` gave; the signature is not checked here.
 
         Raises:
-            Malformed: not such a list.
+            Malformed: not such a list, or an X25519 key of low order.
         """
         if not isinstance(value, list) or len(value) != 4:
             raise Malformed("a prekey is a list of four")
         fields = Fields(dict(enumerate(value)), what="prekey")
         kind = PrekeyKind(fields.integer(0, low=min(PrekeyKind), high=max(PrekeyKind)))
-        return cls(
-            kind,
-            fields.integer(1, low=0, high=MAX_KEY_ID),
-            fields.raw(2, size=kind.size),
-            fields.raw(3, size=SIGNATURE_BYTES),
-        )
+        number, public = fields.integer(1, low=0, high=MAX_KEY_ID), fields.raw(2, size=kind.size)
+        if kind.size == X25519_BYTES:
+            check_exchange_key(public)
+        return cls(kind, number, public, fields.raw(3, size=SIGNATURE_BYTES))
 
 
 def _body(device: DeviceKey, id: int, public: bytes) -> bytes:
@@ -195,4 +193,7 @@ def decode_bundles(data: bytes) -> Bundles:
     statements = tuple(one for one in chain if isinstance(one, bytes))
     if len(statements) != len(chain):
         raise Malformed("a statement is a byte string")
-    return Bundles(tuple(Bundle.from_value(one) for one in found), statements)
+    bundles = tuple(Bundle.from_value(one) for one in found)
+    if len({one.device for one in bundles}) != len(bundles):
+        raise Malformed("two bundles of one device")
+    return Bundles(bundles, statements)

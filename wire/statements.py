@@ -24,6 +24,7 @@ MAX_DEVICES: Final = 10
 MAX_GATEWAYS: Final = 4
 MAX_PLACES: Final = 8
 MAX_PLACE: Final = 300
+"""Bytes of the longest place in text: a host name has at most 253."""
 CARD_SECONDS: Final = 90 * 86_400
 """How long a statement is fresh; a freshness note prolongs it."""
 NO_PREVIOUS: Final = bytes(32)
@@ -277,7 +278,9 @@ def _gateways(values: list[Value]) -> tuple[GatewayEntry, ...]:
             raise Malformed("a gateway is a list of two")
         fields = Fields(dict(enumerate(value)), what="gateway")
         places = fields.list(1, limit=MAX_PLACES)
-        texts = tuple(one for one in places if isinstance(one, str) and len(one) <= MAX_PLACE)
+        texts = tuple(
+            one for one in places if isinstance(one, str) and len(one.encode()) <= MAX_PLACE
+        )
         if len(texts) != len(places):
             raise Malformed("a place is a short text")
         found.append(GatewayEntry(GatewayId(fields.raw(0)), texts))
