@@ -60,12 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=os.environ.get("HOMEPOST_COMMAND") or PROGRAM,
         parents=[_common(None)],
+        usage="%(prog)s COMMAND [--help]",
         description="The always-on mailbox of a household. It keeps sealed parcels for people who "
         "are away, and can open none of them.",
         epilog=f"Begin with: {command('serve')}",
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {version()}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, prog=parser.prog)
 
     def add(name: str, run: Command, help: str, of: Any = commands) -> argparse.ArgumentParser:
         command: argparse.ArgumentParser = of.add_parser(
@@ -109,7 +110,8 @@ def _common(default: str | None) -> argparse.ArgumentParser:
     common.add_argument("--config", type=Path, metavar="FILE", help="settings file to use")
     settings = common.add_argument_group("settings")
     for setting in SETTINGS:
-        settings.add_argument(setting.flag, metavar="VALUE", help=setting.help)
+        what = setting.help if default else argparse.SUPPRESS  # the help of a command shows them
+        settings.add_argument(setting.flag, metavar=setting.metavar, help=what)
     return common
 
 
@@ -224,10 +226,14 @@ def _config_show(loaded: Loaded, arguments: argparse.Namespace) -> int:
         print(json.dumps(shown))
         return DONE
     for name, row in shown.items():
-        value = row["value"]
-        text = ", ".join(value) or "(found out)" if isinstance(value, tuple) else str(value)
-        print(f"{name:<24} {text:<32} {row['origin']}")
+        print(f"{name:<24} {_shown(name, row['value']):<34} {row['origin']}")
     return DONE
+
+
+def _shown(name: str, value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value) or "(the addresses of this machine)"
+    return _size(value) if name == "seat_limit" else str(value)
 
 
 def _ask(loaded: Loaded, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

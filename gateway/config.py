@@ -98,6 +98,8 @@ class Setting:
     read: Callable[[Any], Any]
     """Takes what TOML gave, or a text; raises ValueError with what is wanted instead."""
     help: str
+    metavar: str = "NUMBER"
+    """What stands for the value in a help text."""
 
     @property
     def variable(self) -> str:
@@ -200,16 +202,19 @@ def _seat_limit(value: Any) -> int:
     return size
 
 
+_LEVELS: Final = ("error", "warning", "info", "debug")
+_FORMATS: Final = ("plain", "json")
+
 SETTINGS: Final = (
-    Setting("data", _folder, "folder for keys and waiting parcels"),
-    Setting("listen", _addresses, "IP addresses to listen on (all)"),
+    Setting("data", _folder, "folder for keys and waiting parcels", "FOLDER"),
+    Setting("listen", _addresses, "IP addresses to listen on (all)", "LIST"),
     Setting("port", _whole(0, 65_535), f"TCP port ({DEFAULT_PORT})"),
-    Setting("hosts", _hosts, "names or addresses phones should use (those of this machine)"),
-    Setting("seat_limit", _seat_limit, "room for one person's waiting parcels (1 GiB)"),
+    Setting("hosts", _hosts, "where phones find this box (its addresses)", "LIST"),
+    Setting("seat_limit", _seat_limit, "room for one person's parcels (1 GiB)", "SIZE"),
     Setting("connections", _whole(8, 65_536), "connections at a time (512)"),
-    Setting("connections_per_address", _whole(4, 65_536), "connections from one address (128)"),
-    Setting("log_level", _one_of("error", "warning", "info", "debug"), "how much is logged (info)"),
-    Setting("log_format", _one_of("plain", "json"), "how it is written (plain)"),
+    Setting("connections_per_address", _whole(4, 65_536), "of them from one address (128)"),
+    Setting("log_level", _one_of(*_LEVELS), f"{', '.join(_LEVELS)} (info)", "LEVEL"),
+    Setting("log_format", _one_of(*_FORMATS), f"{' or '.join(_FORMATS)} (plain)", "FORMAT"),
 )
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 

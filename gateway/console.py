@@ -248,8 +248,8 @@ def code_screen(text: str, *, expires: int, out: TextIO) -> str:
     notes = [
         "PAIR A PHONE",
         "",
-        "1  On the phone, scan this code,",
-        "   or copy the line below it.",
+        "1  On the phone, scan this code or",
+        "   paste the line below it.",
         "2  Compare what both screens show.",
         "",
         f"For one phone, until {until}.",
