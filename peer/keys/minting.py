@@ -5,7 +5,8 @@
     one-time ML-KEM              up to 20; refilled below 10
 
 A batch has a random size, so that its length does not tell how many were taken since. Keys whose
-way to the gateway was not confirmed are offered again instead of making others
+way to the gateway was not confirmed are offered again instead of making others; ids only rise, so
+that a gateway which did take them the first time takes none of them twice
 (docs/protocol.md §6.3, §10.3).
 """
 
@@ -138,7 +139,7 @@ def _make(
     now: float,
     random: Random,
 ) -> Prekey:
-    id = int.from_bytes(random(4), "big")
+    id = vault.prekeys.next_id(kind)
     pair = (Exchange if kind.size == X25519_BYTES else Encapsulation).generate(random)
     secret = pair.secret if isinstance(pair, Exchange) else pair.seed
     vault.prekeys.keep(kind, id, secret=secret, offered=offered, now=now)

@@ -16,6 +16,16 @@ MAX_ONE_TIME: Final = 1000
 class PrekeyTable(Table):
     """All prekeys of this device."""
 
+    def next_id(self, kind: PrekeyKind) -> int:
+        """Return an id that no prekey of this kind has had, higher than all before."""
+        self._in_transaction()
+        row = self._db.execute(
+            "INSERT INTO prekey_ids VALUES (?, 1)"
+            " ON CONFLICT (kind) DO UPDATE SET last = last + 1 RETURNING last",
+            (int(kind),),
+        ).fetchone()
+        return int(row[0])
+
     def keep(self, kind: PrekeyKind, id: int, *, secret: bytes, offered: bool, now: float) -> None:
         """Store the secret half of a prekey before its public half leaves the phone."""
         self._in_transaction()

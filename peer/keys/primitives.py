@@ -85,8 +85,10 @@ class Exchange:
         """Return the secret (32 bytes) shared with whoever holds the other half of `public`.
 
         Raises:
-            WeakKey: `public` has a low order, so that anybody knows the result.
+            WeakKey: `public` has a low order, so that anybody knows the result, or not 32 bytes.
         """
+        if len(public) != KEY_BYTES:  # PyNaCl hands any length on to libsodium
+            raise WeakKey(f"an X25519 public key has {KEY_BYTES} bytes")
         try:
             return crypto_scalarmult(self.secret, public)
         except (CryptoError, RuntimeError, TypeError, ValueError):

@@ -8,6 +8,7 @@
 | sessions       | one ratchet with one other device                                            |
 | skipped_keys   | the key of a letter that has not come yet                                    |
 | own_prekeys    | the secret half of a prekey that was handed out                              |
+| prekey_ids     | the last id given to a prekey of a kind                                      |
 | first_letters  | a set-up that was taken up: its like is refused until its prekey dies        |
 | kept_bundles   | prekeys that a contact handed over in the exchange                           |
 | sent_numbers   | how far we have counted towards a person                                     |
@@ -74,6 +75,10 @@ CREATE TABLE own_prekeys (
     offered INTEGER NOT NULL,            -- whether it certainly lies at the gateway, or went out
     PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE prekey_ids (
+    kind INTEGER PRIMARY KEY,
+    last INTEGER NOT NULL                -- never used again: a gateway takes rising ids only
+) STRICT;
 CREATE TABLE first_letters (
     ephemeral BLOB PRIMARY KEY,          -- hash of the initiator's ephemeral key
     set_up BLOB NOT NULL,                -- hash of all of the set-up

@@ -701,7 +701,7 @@ def test_a_body_moved_to_another_parcel_person_or_device_does_not_open(tmp_path:
     assert eve.refuses(ana, _sealed(ana, eve, envelope)) == "not-for-us"
     renamed = tuple(replace(one, device=eve.identity.device.id) for one in envelope.packets)
     forwarded = _sealed(ana, eve, replace(envelope, packets=renamed))
-    assert eve.refuses(ana, forwarded) == "prekey-gone"
+    assert eve.refuses(ana, forwarded) == "broken"
     assert ben.read(ana, letter) == "for Ben"
 
 

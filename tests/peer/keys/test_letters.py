@@ -3,13 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from peer.items.kinds import Gone, Heartbeat, Letter, Range, Reset, Unknown
-from peer.keys.errors import NeedsBundles, NotForUs, TooLarge
-from peer.keys.letters import Received, Refused
-from peer.keys.sessions import FRESH_AFTER, HEARTBEAT_AFTER
-from tests.peer.keys.people import DAY, Person, meet, person, reopened, two
-from wire.ids import LaneId
-from wire.parcel import Lifetime, Parcel
+from peer.items.kinds import Gone, Range, Reset
+from peer.keys.letters import Received
+from tests.peer.keys.people import DAY, Person, meet, reopened, two
 
 Pair = tuple[Person, Person]
 
@@ -28,51 +24,6 @@ def test_a_letter_is_read_and_so_is_the_answer(pair: Pair) -> None:
     assert ben.read(ana, ana.seal(ben, "Tea at four?")) == "Tea at four?"
     assert ana.read(ben, ben.seal(ana, "Yes.")) == "Yes."
     assert ben.read(ana, ana.seal(ben, "Good.")) == "Good."
-
-
-def test_a_body_is_one_that_a_parcel_takes(pair: Pair) -> None:
-    ana, ben = pair
-    letter = ana.seal(ben)
-
-    Parcel(LaneId(bytes(16)), letter.parcel, Lifetime.MONTH, bytes(32), letter.body)
-
-
-def test_the_envelope_says_what_both_know_of_each_others_cards(pair: Pair) -> None:
-    ana, ben = pair
-    received = ben.open(ana, ana.seal(ben))
-
-    assert isinstance(received, Received)
-    assert (received.theirs, received.ours) == (ana.card.position, ben.card.position)
-    assert received.device == ana.identity.device.id
-    assert (received.number, received.again) == (1, 0)
-    assert (received.began, received.last_resort) == (True, False)
-
-
-def test_the_first_letter_needs_no_prekeys_from_the_gateway(pair: Pair) -> None:
-    ana, ben = pair
-
-    assert ana.letters.wants_bundles(ben.card, now=ana.now) == ()
-    ana.seal(ben)
-
-
-def test_without_prekeys_nothing_is_sealed_and_the_devices_are_named(tmp_path: Path) -> None:
-    ana, ben = person(tmp_path, "ana"), person(tmp_path, "ben")
-    meet(ana, ben, bundles=False)
-    before = ana.state()
-
-    assert ana.letters.wants_bundles(ben.card, now=ana.now) == (ben.identity.device.id,)
-    with pytest.raises(NeedsBundles) as caught:
-        ana.seal(ben)
-    assert caught.value.devices == (ben.identity.device.id,)
-    assert ana.state() == before
-    assert ben.read(ana, ana.seal(ben, bundles=(ben.bundle(),))) == "hello"
-
-
-def test_whoever_is_no_contact_is_not_written_to(tmp_path: Path) -> None:
-    ana, ben = person(tmp_path, "ana"), person(tmp_path, "ben")
-
-    with pytest.raises(NotForUs):
-        ana.seal(ben, bundles=(ben.bundle(),))
 
 
 def test_letters_cross_in_both_directions(pair: Pair) -> None:
@@ -143,20 +94,6 @@ def test_what_is_gone_is_not_asked_for_but_taken_if_it_comes(pair: Pair) -> None
     assert ben.read(ana, late) == "late"
 
 
-def test_what_could_not_be_opened_counts_as_missing(pair: Pair) -> None:
-    ana, ben = pair
-    ben.open(ana, ana.seal(ben))
-    ana.open(ben, ben.seal(ana))
-    ben.connection.execute("DELETE FROM sessions")
-    refused = ben.open(ana, ana.seal(ben))
-
-    assert isinstance(refused, Refused)
-    assert (refused.code, refused.number) == ("session-unknown", 2)
-    assert refused.device == ana.identity.device.id
-    [request] = ben.letters.missing(ana.card.person)
-    assert request.ranges == (Range(2, 2),)
-
-
 def test_a_lost_session_is_begun_again_on_request_once_a_day(pair: Pair) -> None:
     ana, ben = pair
     ben.open(ana, ana.seal(ben))
@@ -197,76 +134,6 @@ def test_a_reset_meant_for_another_device_is_not_obeyed(pair: Pair) -> None:
         assert not ana.letters.obey_reset(
             ben.card, ben.identity.device.id, Reset(ben.identity.device.id, 1, ()), now=ana.now
         )
-
-
-def test_fifty_letters_without_an_answer_ask_for_a_heartbeat(pair: Pair) -> None:
-    ana, ben = pair
-    due = []
-    for _ in range(HEARTBEAT_AFTER):
-        received = ben.open(ana, ana.seal(ben))
-        assert isinstance(received, Received)
-        due.append(received.heartbeat_due)
-
-    assert due == [False] * (HEARTBEAT_AFTER - 1) + [True]
-    answer = ana.open(ben, ben.seal(ana, Heartbeat()))
-    assert isinstance(answer, Received)
-    assert answer.item.item.content == Heartbeat()
-    after = ben.open(ana, ana.seal(ben))
-    assert isinstance(after, Received)
-    assert not after.heartbeat_due
-
-
-def test_after_500_unanswered_letters_a_new_session_is_wanted(pair: Pair) -> None:
-    ana, ben = pair
-    for _ in range(FRESH_AFTER):
-        last = ana.seal(ben)
-
-    assert ana.letters.wants_bundles(ben.card, now=ana.now) == (ben.identity.device.id,)
-    assert ben.read(ana, ana.seal(ben, "still in the old one")) == "still in the old one"
-    fresh = ana.seal(ben, "fresh", bundles=(ben.bundle(),))
-    received = ben.open(ana, fresh)
-    assert isinstance(received, Received)
-    assert received.began
-    assert ben.read(ana, last) == "hello"
-    assert ana.letters.wants_bundles(ben.card, now=ana.now) == ()
-
-
-def test_a_session_is_renewed_after_thirty_days(pair: Pair) -> None:
-    ana, ben = pair
-    ben.open(ana, ana.seal(ben))
-    ana.open(ben, ben.seal(ana))
-    ana.now += 30 * DAY
-
-    assert ana.letters.wants_bundles(ben.card, now=ana.now) == (ben.identity.device.id,)
-    received = ben.open(ana, ana.seal(ben, bundles=(ben.bundle(),)))
-    assert isinstance(received, Received)
-    assert received.began
-
-
-def test_an_unknown_kind_is_opened_and_kept(pair: Pair) -> None:
-    ana, ben = pair
-    received = ben.open(ana, ana.seal(ben, Unknown(77, {0: "from the future"})))
-
-    assert isinstance(received, Received)
-    assert received.item.item.content == Unknown(77, {0: "from the future"})
-    assert b"from the future" in received.item.raw
-
-
-def test_the_largest_item_fits_and_one_more_byte_is_refused(pair: Pair) -> None:
-    ana, ben = pair
-    room = 1_000_000 - 200
-    big = Unknown(77, bytes(room))
-
-    assert isinstance(ben.open(ana, ana.seal(ben, big)), Received)
-    with pytest.raises(TooLarge):
-        ana.seal(ben, Unknown(77, bytes(room + 200)))
-
-
-def test_nothing_is_sealed_outside_a_transaction(pair: Pair) -> None:
-    ana, ben = pair
-
-    with pytest.raises(RuntimeError):
-        ana.letters.seal(ana.write(), to=ben.card, own=ana.card, now=ana.now)
 
 
 def test_people_who_meet_again_write_on(pair: Pair) -> None:
@@ -321,10 +188,3 @@ def test_the_vault_forgets_what_nothing_needs(pair: Pair) -> None:
     assert ben.connection.execute("SELECT count(*) FROM skipped_keys").fetchone() == (0,)
     assert ben.connection.execute("SELECT count(*) FROM sessions").fetchone() == (0,)
     assert ben.refuses(ana, lost[0]) == "first-letter-replayed"
-
-
-def test_text_of_a_letter_does_not_show_in_a_repr(pair: Pair) -> None:
-    ana, ben = pair
-    received = ben.open(ana, ana.seal(ben, Letter("a secret")))
-
-    assert "a secret" not in repr(received)
