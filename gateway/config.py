@@ -129,8 +129,10 @@ def parse_size(value: Any) -> int:
 def _folder(value: Any) -> Path:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise ValueError("the path of a folder")
-    path = Path(value)
-    return (path.expanduser() if value.startswith("~") else path).absolute()
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError:  # ~name, where nobody is called so
+        raise ValueError("the path of a folder") from None
 
 
 def _whole(low: int, high: int) -> Callable[[Any], int]:
@@ -361,8 +363,6 @@ def _read(setting: Setting, value: Any, *, origin: str) -> Any:
         return setting.read(value)
     except ValueError as error:
         raise SettingsError(f"{setting.name} must be {error}, not {value!r} ({origin}).") from None
-    except RuntimeError:  # expanduser: nobody of that name
-        raise SettingsError(f"{setting.name}: {value!r} names nobody's home ({origin}).") from None
 
 
 def _unknown(what: str, name: str, *, known: list[str]) -> str:

@@ -7,6 +7,7 @@ its request lies beside its seat (docs/protocol.md §3.3).
 
 import asyncio
 import hmac
+import logging
 import secrets
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -25,6 +26,8 @@ from wire.errors import CardRejected, WireError
 from wire.ids import PersonId
 from wire.pairing import NONCE_BYTES, PairAnswer, PairingState, PairRequest
 from wire.places import Place
+
+log = logging.getLogger(__name__)
 
 REMEMBERED: Final = 8
 """Ended codes whose holders are still told how they ended."""
@@ -237,6 +240,7 @@ class PairingDesk:
             self._running.discard(task)
             if not task.cancelled() and task.exception() is None:
                 code.enrolled()
+                log.info("a phone was paired")
                 self._on_change(task.result())
             self._tell()
 
@@ -258,6 +262,8 @@ class PairingDesk:
         if newest.stage(now).ended:
             raise CodeExpired
         newest.wrong_try(now)
+        if newest.stage(now) is Stage.BURNT:
+            log.warning("wrong codes were tried until the code that was shown was burnt")
         self._tell()
         raise CodeWrong
 

@@ -2,6 +2,8 @@
 
 import os
 import pwd
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -187,6 +189,34 @@ def test_whatever_is_given_as_a_size_is_a_size_or_refused(value: object) -> None
     except ValueError:
         return
     assert size >= 0
+
+
+@given(st.text(alphabet="portlisenhda=[]{}\"'.,0123456789 \n#-_ü\x00", max_size=60))
+def test_whatever_a_file_holds_is_settings_or_a_sentence(text: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "gateway.toml")
+        path.write_text(text, encoding="utf-8")
+        try:
+            loaded = load_config(environ={"HOME": name}, file=path)
+        except SettingsError:
+            return
+        assert loaded.config.connections == 512
+
+
+@given(
+    st.sampled_from([setting.name for setting in SETTINGS]),
+    st.one_of(st.text(max_size=20), st.integers(), st.booleans(), st.lists(st.text(max_size=9))),
+)
+def test_whatever_a_setting_is_given_is_taken_or_refused(name: str, value: object) -> None:
+    [setting] = (one for one in SETTINGS if one.name == name)
+    with suppress(ValueError):
+        assert setting.read(value) is not None
+
+
+def test_the_home_of_nobody_is_no_folder(tmp_path: Path) -> None:
+    assert "data must be the path of a folder" in complaint(
+        tmp_path, HOMEPOST_DATA="~nobody-here/x"
+    )
 
 
 def test_systemd_says_where_the_data_lies(tmp_path: Path) -> None:
