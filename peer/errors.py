@@ -1,0 +1,154 @@
+"""What can go wrong on a phone, each with a sentence that says what to do.
+
+PeerError
+├── NoPerson            there is nobody on this phone yet
+├── PersonExists        there is somebody already
+├── StoreUnusable       the phone's file cannot be opened, written or trusted
+├── NewerStore          it was written by a newer program
+├── NotPaired           no gateway yet
+├── GatewayNotThere     nobody answers at any of its places
+├── WrongGateway        somebody else answers there; nothing was sent to them
+├── GatewayRefused      it answered no; `reason` is its code
+├── BadCode             no code, the wrong one, or one that is over
+├── NotTheSame          the check codes differ, or nobody said that they are the same
+├── NobodyAnswered      the other side did not come in time
+├── NoSuchContact       no contact of this name
+├── NameTaken           another contact has it
+├── TooLarge            it does not fit into a letter
+└── NoSuchFile          a file that cannot be read
+
+Exit statuses: 1 for all of these, 2 for a command that was not understood.
+"""
+
+from typing import ClassVar
+
+
+class PeerError(Exception):
+    """Something did not happen, and the sentence says what to do about it."""
+
+    code: ClassVar[str] = "failed"
+    """The stable name of this situation, for `--json`."""
+
+
+class NoPerson(PeerError):
+    """There is nobody on this phone yet."""
+
+    code = "no-person"
+
+    def __init__(self) -> None:
+        super().__init__("there is nobody on this phone yet; begin with: new --name YOUR-NAME")
+
+
+class PersonExists(PeerError):
+    """There is a person on this phone already; a second one would lose the first."""
+
+    code = "person-exists"
+
+
+class StoreUnusable(PeerError):
+    """The phone's file cannot be opened, written or trusted."""
+
+    code = "store-unusable"
+
+
+class NewerStore(PeerError):
+    """The phone's file was written by a newer program; it was left as it is."""
+
+    code = "newer-store"
+
+
+class NotPaired(PeerError):
+    """This phone is not paired with a gateway."""
+
+    code = "not-paired"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this phone has no gateway yet; show a code on the box and type: pair CODE"
+        )
+
+
+class GatewayNotThere(PeerError):
+    """Nobody answers at any place of the gateway."""
+
+    code = "gateway-not-there"
+
+
+class WrongGateway(PeerError):
+    """Somebody else answers where the gateway should be; nothing was sent to them."""
+
+    code = "wrong-gateway"
+
+
+class GatewayRefused(PeerError):
+    """The gateway understood and said no.
+
+    Attributes:
+        reason: its code (docs/protocol.md §12).
+        facts: what it said besides.
+    """
+
+    code = "gateway-refused"
+
+    def __init__(self, reason: str, facts: dict[str, object]) -> None:
+        super().__init__(SENTENCES.get(reason, f"the gateway says no: {reason}"))
+        self.reason = reason
+        self.facts = facts
+
+
+class BadCode(PeerError):
+    """No code, one for another screen, or one that is over."""
+
+    code = "bad-code"
+
+
+class NotTheSame(PeerError):
+    """The check codes were not confirmed to be the same."""
+
+    code = "not-the-same"
+
+
+class NobodyAnswered(PeerError):
+    """The other side did not come in time."""
+
+    code = "nobody-answered"
+
+
+class NoSuchContact(PeerError):
+    """There is no contact of this name."""
+
+    code = "no-such-contact"
+
+
+class NameTaken(PeerError):
+    """Another contact goes by this name."""
+
+    code = "name-taken"
+
+
+class TooLarge(PeerError):
+    """It does not fit into a letter."""
+
+    code = "too-large"
+
+
+class NoSuchFile(PeerError):
+    """A file that is not there or cannot be read."""
+
+    code = "no-such-file"
+
+
+SENTENCES = {
+    "code-wrong": "the gateway does not know this code; show a new one on the box and use that",
+    "code-expired": "this code is over; show a new one on the box and use that",
+    "code-used": "this code was used by another phone; show a new one on the box and look who did",
+    "too-many-tries": "this code was tried too often; show a new one on the box",
+    "revoked": "this phone was taken off its person’s card and may not use the gateway any more",
+    "login-refused": "the gateway does not know this phone; pair with it again",
+    "mailbox-full": "the mailbox is full; the letter waits here and is tried again",
+    "disk-full": "the box’s disk is full; the letter waits here and is tried again",
+    "slot-gone": "this code is over; ask for a new one",
+    "slot-taken": "somebody else has answered this code; ask for a new one",
+    "slots-full": "too many codes are open at this gateway; try again in ten minutes",
+    "busy": "the gateway has more to do than it can; try again in a minute",
+}

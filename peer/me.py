@@ -1,0 +1,182 @@
+"""Who this phone belongs to: keys, card, name, and the gateway it is paired with."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from nacl.signing import SigningKey
+
+from peer.errors import NoPerson, NotPaired, PersonExists
+from peer.keys.birth import begin_person, state_gateways
+from peer.keys.person import Identity
+from peer.people.contacts import follow
+from peer.store import Store
+from peer.ways.gateway_client import Destination
+from wire.card import MAX_CHAIN, MAX_STATEMENT, Card, GatewayEntry, Role
+from wire.codec import Value, decode, encode
+from wire.errors import Malformed
+from wire.frames import NOWHERE, Cursor
+from wire.ids import GatewayId, PersonId
+from wire.places import Place
+
+MAX_PLACES: Final = 8
+_NAME, _CARD, _HOME, _CURSOR, _TOLD = "name", "card", "gateway", "cursor", "card-told"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The gateway that holds my mailbox."""
+
+    gateway: GatewayId
+    places: tuple[Place, ...]
+
+    def encode(self) -> bytes:
+        """Return the record as it is kept."""
+        return encode([self.gateway.raw, [str(one) for one in self.places]])
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Home":
+        """Read the record."""
+        match decode(data, limit=8192):
+            case [bytes(gateway), list(places)]:
+                texts = [one for one in places if isinstance(one, str)]
+                return cls(GatewayId(gateway), tuple(Place.parse(one) for one in texts))
+        raise Malformed("the record of the gateway has another form")
+
+
+class Me:
+    """The person of this phone. What changes something wants an open transaction.
+
+    Raises:
+        NoPerson: there is nobody on this phone.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        if store.note(_CARD) is None:
+            raise NoPerson
+        self.identity: Identity = store.vault.identity()
+
+    @classmethod
+    def begin(cls, store: Store, *, name: str, role: Role, now: float) -> "Me":
+        """Make a new person on this phone, inside a transaction.
+
+        Raises:
+            PersonExists: there is one already.
+        """
+        if store.note(_CARD) is not None:
+            raise PersonExists("there is a person on this phone already; use another --home")
+        _, card = begin_person(store.vault, role=role, now=now)
+        store.keep_note(_NAME, name.encode("utf-8"))
+        store.keep_note(_CARD, _chain(card))
+        return cls(store)
+
+    @property
+    def person(self) -> PersonId:
+        """Who I am."""
+        return self.identity.person
+
+    @property
+    def signing(self) -> SigningKey:
+        """The key with which this device signs."""
+        return self.identity.device.signing
+
+    @property
+    def name(self) -> str:
+        """What I call myself."""
+        return (self._store.note(_NAME) or b"").decode("utf-8")
+
+    @property
+    def card(self) -> Card:
+        """My card as it stands."""
+        chain = _statements(self._store.note(_CARD) or b"")
+        return Card.follow(self.person, chain)
+
+    def take_statements(self, statements: tuple[bytes, ...]) -> None:
+        """Continue my own card with what another device of mine, or the gateway, knows of it."""
+        self._store.keep_note(_CARD, _chain(follow(self.card, statements)))
+
+    def state_gateway(self, entry: GatewayEntry, *, now: float) -> bool:
+        """Let my card name this gateway, alone; return whether that changed it."""
+        card = self.card
+        if card.gateways == (entry,):
+            return False
+        extended, _ = state_gateways(self.identity, card, gateways=(entry,), now=now)
+        self._store.keep_note(_CARD, _chain(extended))
+        return True
+
+    @property
+    def card_told(self) -> bytes | None:
+        """Gateway key and card hash that the gateway was last told of."""
+        return self._store.note(_TOLD)
+
+    def keep_card_told(self, mark: bytes) -> None:
+        """Note what the gateway was told."""
+        self._store.keep_note(_TOLD, mark)
+
+    @property
+    def home(self) -> Home | None:
+        """The gateway this phone is paired with."""
+        data = self._store.note(_HOME)
+        return None if data is None else Home.decode(data)
+
+    def needs_home(self) -> Home:
+        """Return my gateway.
+
+        Raises:
+            NotPaired: there is none.
+        """
+        if (home := self.home) is None:
+            raise NotPaired
+        return home
+
+    def move_in(self, home: Home) -> None:
+        """Have my mailbox at this gateway from now on."""
+        before = self.home
+        self._store.keep_note(_HOME, Home(home.gateway, home.places[:MAX_PLACES]).encode())
+        if before is None or before.gateway != home.gateway:
+            self._store.keep_note(_CURSOR, None)
+
+    @property
+    def cursor(self) -> Cursor:
+        """How far my mailbox has been collected."""
+        data = self._store.note(_CURSOR)
+        return NOWHERE if data is None else Cursor.decode(data)
+
+    def keep_cursor(self, cursor: Cursor) -> None:
+        """Note how far my mailbox has been collected, with what was collected."""
+        self._store.keep_note(_CURSOR, cursor.encode())
+
+
+class Certificates:
+    """Certificates of gateways that were checked against their keys."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def of(self, gateway: GatewayId, places: tuple[Place, ...]) -> Destination:
+        """Return how to reach a gateway, with its certificate if it is known."""
+        row = self._store.db.execute(
+            "SELECT der FROM certificate WHERE gateway = ?", (gateway.raw,)
+        ).fetchone()
+        return Destination(gateway, places, None if row is None else bytes(row[0]))
+
+    def learn(self, gateway: GatewayId, der: bytes) -> None:
+        """Pin a certificate that the gateway's key vouches for."""
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT INTO certificate VALUES (?, ?)"
+                " ON CONFLICT (gateway) DO UPDATE SET der = excluded.der",
+                (gateway.raw, der),
+            )
+
+
+def _chain(card: Card) -> bytes:
+    chain: list[Value] = list(card.chain)
+    return encode(chain)
+
+
+def _statements(data: bytes) -> list[bytes]:
+    value = decode(data, limit=MAX_CHAIN * (MAX_STATEMENT + 8))
+    if not isinstance(value, list):
+        raise Malformed("the record of the card has another form")
+    return [one for one in value if isinstance(one, bytes)]

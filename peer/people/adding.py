@@ -1,0 +1,239 @@
+"""Adding a contact: carries the four messages of an exchange through a slot at a gateway.
+
+Every state is stored before its message leaves, so a lost answer is repeated word for word, and a
+command that was ended goes on where it stood when the same code is given again
+(docs/protocol.md §7, §11).
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from peer.errors import BadCode, NobodyAnswered, NotTheSame
+from peer.keys.contact_exchange import Guest, Host
+from peer.keys.errors import KeysError
+from peer.keys.introduction import Introduction, Met, introduce, remember
+from peer.keys.minting import private_bundle
+from peer.keys.primitives import system_random
+from peer.me import Certificates, Me
+from peer.people.contacts import Contact, Contacts
+from peer.people.lanes import Lanes
+from peer.store import Store
+from peer.ways.furnishing import furnish
+from peer.ways.gateway_client import (
+    DepositClient,
+    Destination,
+    GatewayClient,
+    connect,
+    patiently,
+)
+from peer.ways.tls import look_at, with_fingerprint
+from wire.codes import CONTACT_CODE_SECONDS, ContactCode, fingerprint
+from wire.errors import WireError
+from wire.ids import PersonId, SlotId
+from wire.rendezvous import SIDE_BYTES
+
+ANSWER_SECONDS: Final = 120.0
+"""How long the other phone may take for its next message: two people compare six digits."""
+
+T = TypeVar("T")
+
+Ask = Callable[[int], Awaitable[bool]]
+"""Shows a check number; returns whether the other screen shows the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adding:
+    """What both sides of an addition need."""
+
+    store: Store
+    me: Me
+    now: Callable[[], float]
+
+    # The host: shows a code, and is paired with the gateway it names
+
+    def new_code(self) -> Host:
+        """Make a code to show."""
+        home = self.me.needs_home()
+        code = ContactCode(
+            self.me.person,
+            bytes(16),
+            SlotId(system_random(SlotId.size)),
+            int(self.now()) + CONTACT_CODE_SECONDS,
+            fingerprint(home.gateway),
+            home.places[0],
+        )
+        host = Host.begin(code)
+        with self.store.transaction():
+            self._keep(host.code, host.save(), side=None)
+        return host
+
+    async def show(self, gateway: GatewayClient, host: Host, *, ask: Ask | None) -> Contact:
+        """Wait for whoever reads the code, and make them a contact.
+
+        Args:
+            gateway: ours, logged in.
+            host: of `new_code`.
+            ask: compares the check codes; None: nobody does, and the contact is unverified.
+
+        Raises:
+            NobodyAnswered: nobody came in time.
+            NotTheSame: the check codes differ.
+            BadCode: the other side did not keep to the exchange.
+            GatewayNotThere, WrongGateway, GatewayRefused
+        """
+        slot = host.code.slot
+        await gateway.open_slot(slot)
+        one = await self._wait(lambda: gateway.read_slot(slot, 1), self._left(host.code))
+        host = self._step(lambda: host.hear_one(one), host.code, side=None)
+        await gateway.write_slot(slot, 2, host.message_two)
+        if ask is not None and not await ask(host.check):
+            raise self._refused(host.code)
+        three = await self._wait(lambda: gateway.read_slot(slot, 3), ANSWER_SECONDS)
+        host, met = self._hear(lambda: host.hear_three(three))
+        contact, host = self._meet_as_host(host, met, verified=ask is not None)
+        await furnish(self.store, self.me, gateway, now=self.now())
+        assert host.four is not None  # noqa: S101  # introduce made it
+        await gateway.write_slot(slot, 4, host.four)
+        self._forget(host.code)
+        return contact
+
+    def _meet_as_host(self, host: Host, met: Met, *, verified: bool) -> tuple[Contact, Host]:
+        with self.store.transaction():
+            ours = self._introduction(met.person)
+            contact = self._remember(met, verified=verified)
+            ready = host.introduce(ours, device=self.me.identity.device)
+            self._keep(ready.code, ready.save(), side=None)
+        return contact, ready
+
+    # The guest: has read a code, and need not be paired with anybody
+
+    async def read(
+        self, code: ContactCode, *, gateway: GatewayClient | None, ask: Ask | None
+    ) -> Contact:
+        """Answer a code, and make whoever shows it a contact.
+
+        Args:
+            code: as read.
+            gateway: ours, logged in; None if this phone has none yet.
+            ask: compares the check codes; None: nobody does, and the contact is unverified.
+
+        Raises:
+            NobodyAnswered, NotTheSame, BadCode, GatewayNotThere, WrongGateway, GatewayRefused
+        """
+        if code.expires < self.now():
+            raise BadCode("this code is over; ask for a new one")
+        if code.person == self.me.person:
+            raise BadCode("this code is your own; let the other phone read it")
+        found, der = await look_at(code.place, with_fingerprint(code.gateway))
+        certificates = Certificates(self.store)
+        certificates.learn(found, der)
+        destination = Destination(found, (code.place,), der)
+        async with connect(destination, learned=certificates.learn) as connection:
+            return await self._answer(DepositClient(connection), code, gateway, ask)
+
+    async def _answer(
+        self,
+        slot: DepositClient,
+        code: ContactCode,
+        gateway: GatewayClient | None,
+        ask: Ask | None,
+    ) -> Contact:
+        guest, side = self._begin_or_go_on(code)
+        await slot.write_slot(code.slot, 1, guest.message_one, side=side)
+        two = await self._wait(lambda: slot.read_slot(code.slot, 2), self._left(code))
+        guest = self._guest_step(lambda: guest.hear_two(two), side=side)
+        if ask is not None and not await ask(guest.check):
+            raise self._refused(code)
+        with self.store.transaction():
+            ours = self._introduction(code.person)
+            guest = guest.introduce(ours, device=self.me.identity.device)
+            self._keep(code, guest.save(), side=side)
+        if gateway is not None:  # before the other can write on them
+            await furnish(self.store, self.me, gateway, now=self.now())
+        assert guest.three is not None  # noqa: S101  # introduce made it
+        await slot.write_slot(code.slot, 3, guest.three, side=side)
+        four = await self._wait(lambda: slot.read_slot(code.slot, 4), ANSWER_SECONDS)
+        met = self._hear(lambda: guest.hear_four(four))
+        with self.store.transaction():
+            contact = self._remember(met, verified=ask is not None)
+        self._forget(code)
+        return contact
+
+    def _begin_or_go_on(self, code: ContactCode) -> tuple[Guest, bytes]:
+        row = self.store.db.execute(
+            "SELECT state, side FROM exchange WHERE slot = ?", (code.slot.raw,)
+        ).fetchone()
+        if row is not None and row[1] is not None:
+            return Guest.load(row[0]), bytes(row[1])
+        guest, side = Guest.begin(code), system_random(SIDE_BYTES)
+        with self.store.transaction():
+            self._keep(code, guest.save(), side=side)
+        return guest, side
+
+    # Both
+
+    def _introduction(self, to: PersonId) -> Introduction:
+        vault, identity = self.store.vault, self.me.identity
+        return introduce(
+            vault,
+            identity,
+            card=self.me.card,
+            to=to,
+            lanes=Lanes(self.store.db).give(to),
+            bundle=private_bundle(vault, identity, now=self.now()),
+            name=self.me.name,
+        )
+
+    def _remember(self, met: Met, *, verified: bool) -> Contact:
+        now, theirs = self.now(), met.introduction
+        remember(self.store.vault, met, now=now)
+        Lanes(self.store.db).take(met.person, theirs.lanes)
+        contacts = Contacts(self.store.db)
+        return contacts.add(theirs.card, introduced=theirs.name, verified=verified, now=now)
+
+    def _keep(self, code: ContactCode, state: bytes, *, side: bytes | None) -> None:
+        self.store.db.execute("DELETE FROM exchange WHERE expires < ?", (self.now() - 3600,))
+        self.store.db.execute(
+            "INSERT INTO exchange (slot, side, state, expires) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (slot) DO UPDATE SET state = excluded.state",
+            (code.slot.raw, side, state, code.expires),
+        )
+
+    def _forget(self, code: ContactCode) -> None:
+        with self.store.transaction() as db:
+            db.execute("DELETE FROM exchange WHERE slot = ?", (code.slot.raw,))
+
+    def _refused(self, code: ContactCode) -> NotTheSame:
+        self._forget(code)
+        return NotTheSame(
+            "the check codes were not confirmed to be the same, so nobody was added;"
+            " begin again with a new code"
+        )
+
+    def _left(self, code: ContactCode) -> float:
+        return max(1.0, code.expires - self.now())
+
+    async def _wait(self, read: Callable[[], Awaitable[bytes | None]], seconds: float) -> bytes:
+        message = await patiently(read, seconds=seconds)
+        if message is None:
+            raise NobodyAnswered("the other phone did not answer in time; begin with a new code")
+        return message
+
+    def _step(self, step: Callable[[], Host], code: ContactCode, *, side: bytes | None) -> Host:
+        host = self._hear(step)
+        with self.store.transaction():
+            self._keep(code, host.save(), side=side)
+        return host
+
+    def _guest_step(self, step: Callable[[], Guest], *, side: bytes) -> Guest:
+        guest = self._hear(step)
+        with self.store.transaction():
+            self._keep(guest.code, guest.save(), side=side)
+        return guest
+
+    def _hear(self, step: Callable[[], T]) -> T:
+        try:
+            return step()
+        except (KeysError, WireError) as error:
+            raise BadCode(f"the other side is not who showed the code: {error}") from None

@@ -1,0 +1,176 @@
+"""Contacts: whose card I hold, what I call them, and whether their check code was compared."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from peer.errors import NameTaken, NoSuchContact, PeerError
+from wire.card import MAX_CHAIN, MAX_STATEMENT, Card, Signed, Verdict
+from wire.codec import decode, encode
+from wire.errors import WireError
+from wire.ids import PersonId
+
+MAX_NAME = 60
+"""Characters of a name that I give; a line of a terminal with room to spare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A person whose card I hold and to whom I gave lanes."""
+
+    person: PersonId
+    name: str
+    """What I call them."""
+    introduced: str
+    """What they call themselves."""
+    card: Card
+    verified: bool
+    blocked: bool
+    added: float
+
+
+class EmptyName(PeerError):
+    """A name has at least one character that can be seen."""
+
+    code = "empty-name"
+
+
+class Contacts:
+    """All contacts of this phone. What changes something wants an open transaction."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def all(self) -> list[Contact]:
+        """Return all contacts by name."""
+        rows = self._db.execute(f"{_SELECT} ORDER BY name COLLATE NOCASE")
+        return [_contact(row) for row in rows]
+
+    def of(self, person: PersonId) -> Contact | None:
+        """Return the contact who is this person."""
+        row = self._db.execute(f"{_SELECT} WHERE person = ?", (person.raw,)).fetchone()
+        return None if row is None else _contact(row)
+
+    def named(self, name: str) -> Contact:
+        """Return the contact of this name, in whatever case it was typed.
+
+        Raises:
+            NoSuchContact: there is none; those there are are named.
+        """
+        wanted = " ".join(name.split()).casefold()
+        everybody = self.all()
+        for one in everybody:
+            if one.name.casefold() == wanted:
+                return one
+        names = ", ".join(one.name for one in everybody)
+        known = f"your contacts are: {names}" if names else "you have no contacts yet"
+        raise NoSuchContact(f"you have no contact called {name!r}; {known}")
+
+    def add(self, card: Card, *, introduced: str, verified: bool, now: float) -> Contact:
+        """Add a person, or renew one who was added before; a blocked one stays blocked."""
+        held = self.of(card.person)
+        if held is not None:
+            newer = follow(held.card, card.chain)
+            self._db.execute(
+                "UPDATE contact SET introduced = ?, chain = ?, verified = max(verified, ?)"
+                " WHERE person = ?",
+                (introduced, _chain(newer), verified, card.person.raw),
+            )
+        else:
+            self._db.execute(
+                "INSERT INTO contact (person, name, introduced, chain, verified, added)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    card.person.raw,
+                    self._free_name(introduced),
+                    introduced,
+                    _chain(card),
+                    verified,
+                    now,
+                ),
+            )
+        found = self.of(card.person)
+        assert found is not None  # noqa: S101  # it was written just now
+        return found
+
+    def rename(self, contact: Contact, name: str) -> None:
+        """Call a contact something else; they do not hear of it.
+
+        Raises:
+            EmptyName: nothing to see in it.
+            NameTaken: another contact has it.
+        """
+        name = _clean(name)
+        if not name:
+            raise EmptyName("a name needs at least one character")
+        for other in self.all():
+            if other.person != contact.person and other.name.casefold() == name.casefold():
+                raise NameTaken(f"you call somebody else {name!r} already")
+        self._db.execute("UPDATE contact SET name = ? WHERE person = ?", (name, contact.person.raw))
+
+    def block(self, contact: Contact) -> None:
+        """Take nothing more from a contact."""
+        self._db.execute("UPDATE contact SET blocked = 1 WHERE person = ?", (contact.person.raw,))
+
+    def forget(self, contact: Contact) -> None:
+        """Delete a contact; letters that were exchanged stay."""
+        self._db.execute("DELETE FROM contact WHERE person = ?", (contact.person.raw,))
+
+    def take_statements(self, contact: Contact, statements: tuple[bytes, ...]) -> Card:
+        """Continue a contact's card; return it as it stands now."""
+        card = follow(contact.card, statements)
+        self._db.execute(
+            "UPDATE contact SET chain = ? WHERE person = ?", (_chain(card), contact.person.raw)
+        )
+        return card
+
+    def _free_name(self, introduced: str) -> str:
+        wanted = _clean(introduced) or "somebody"
+        taken = {one.name.casefold() for one in self.all()}
+        name, number = wanted, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{wanted} {number}"
+        return name
+
+
+def follow(card: Card, statements: tuple[bytes, ...]) -> Card:
+    """Take what continues `card`, in order; what does not is passed over.
+
+    A fork is kept in the card, as its rules say.
+    """
+    for data in statements[:MAX_CHAIN]:
+        try:
+            card, verdict = card.take(Signed.decode(data))
+        except WireError:
+            continue
+        if verdict is Verdict.GAP:
+            break
+    return card
+
+
+_SELECT = "SELECT person, name, introduced, chain, verified, blocked, added FROM contact"
+
+
+def _contact(row: tuple[bytes, str, str, bytes, int, int, float]) -> Contact:
+    person, name, introduced, chain, verified, blocked, added = row
+    id = PersonId(person)
+    return Contact(id, name, introduced, _card(id, chain), bool(verified), bool(blocked), added)
+
+
+def _chain(card: Card) -> bytes:
+    fork = [one.encode() for one in card.fork or ()]
+    return encode([list(card.chain), list(fork)])
+
+
+def _card(person: PersonId, data: bytes) -> Card:
+    value = decode(data, limit=(MAX_CHAIN + 2) * (MAX_STATEMENT + 8))
+    match value:
+        case [list(chain), list(fork)]:
+            card = Card.follow(person, [one for one in chain if isinstance(one, bytes)])
+            return follow(card, tuple(one for one in fork if isinstance(one, bytes)))
+    raise PeerError("the phone’s file is damaged: a contact’s card cannot be read")
+
+
+def _clean(name: str) -> str:
+    seen = "".join(one if one.isprintable() else " " for one in name)
+    return " ".join(seen.split())[:MAX_NAME]

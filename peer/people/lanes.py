@@ -1,0 +1,130 @@
+"""Lanes: those I gave, on which contacts write to me, and those I was given.
+
+The secrets stay with the contact; what a gateway gets is derived for it alone. After moving to
+another gateway the same secrets are registered there, and nobody has to be told of new ones.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Final
+
+from peer.keys.primitives import system_random
+from wire.ids import GatewayId, LaneId, PersonId
+from wire.lanes import SECRET_BYTES, Lane, LaneClass, LaneRight, LaneSecret, WakeRule
+
+MINTED: Final = (LaneClass.LETTER, LaneClass.ORDINARY)
+"""Classes that every contact is given today."""
+_RULES: Final = {
+    LaneClass.LETTER: (WakeRule.WAKE, 200, 64 << 20, True),
+    LaneClass.ORDINARY: (WakeRule.NEVER, 0, 256 << 20, False),
+}
+"""Rule, wakes a day, bytes waiting, last tenth: letters wake and may use the last room."""
+
+Secrets = tuple[tuple[LaneClass, LaneSecret], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A lane I gave to a contact."""
+
+    person: PersonId
+    kind: LaneClass
+    secret: LaneSecret
+
+    def right(self, gateway: GatewayId) -> LaneRight:
+        """Return what to register for it at `gateway`."""
+        rule, wakes, room, last_tenth = _RULES[self.kind]
+        return LaneRight(
+            self.secret.at(gateway),
+            rule,
+            wakes_per_day=wakes,
+            bytes_waiting=room,
+            expires=0,
+            last_tenth=last_tenth,
+        )
+
+
+class Lanes:
+    """All lanes of this phone. What changes something wants an open transaction."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def give(self, person: PersonId) -> Secrets:
+        """Return the lanes for a person, minting what is missing."""
+        held = {
+            LaneClass(kind): LaneSecret(secret)
+            for kind, secret in self._db.execute(
+                "SELECT class, secret FROM lane_given WHERE person = ? AND NOT revoked",
+                (person.raw,),
+            )
+        }
+        for kind in MINTED:
+            if kind not in held:
+                held[kind] = LaneSecret(system_random(SECRET_BYTES))
+                self._db.execute(
+                    "INSERT INTO lane_given (person, class, secret) VALUES (?, ?, ?)",
+                    (person.raw, int(kind), held[kind].raw),
+                )
+        return tuple((kind, held[kind]) for kind in MINTED)
+
+    def unregistered(self, gateway: GatewayId) -> list[Given]:
+        """Return the lanes that `gateway` does not know yet."""
+        rows = self._db.execute(
+            "SELECT person, class, secret FROM lane_given"
+            " WHERE NOT revoked AND (gateway IS NULL OR gateway <> ?)",
+            (gateway.raw,),
+        )
+        return [
+            Given(PersonId(person), LaneClass(kind), LaneSecret(secret))
+            for person, kind, secret in rows
+        ]
+
+    def registered(self, lanes: list[Given], *, gateway: GatewayId) -> None:
+        """Note that `gateway` knows these lanes."""
+        self._db.executemany(
+            "UPDATE lane_given SET gateway = ?, lane = ? WHERE secret = ?",
+            [(gateway.raw, one.secret.at(gateway).id.raw, one.secret.raw) for one in lanes],
+        )
+
+    def revoke(self, person: PersonId) -> None:
+        """Take back what a person was given; the gateway is told at the next chance."""
+        self._db.execute("UPDATE lane_given SET revoked = 1 WHERE person = ?", (person.raw,))
+
+    def to_revoke(self, gateway: GatewayId) -> list[LaneId]:
+        """Return the lanes that `gateway` must still forget."""
+        rows = self._db.execute(
+            "SELECT lane FROM lane_given WHERE revoked AND gateway = ?", (gateway.raw,)
+        )
+        return [LaneId(lane) for (lane,) in rows]
+
+    def revoked(self) -> None:
+        """Note that the gateway has forgotten what was taken back."""
+        self._db.execute("DELETE FROM lane_given WHERE revoked")
+
+    def giver_of(self, lane: LaneId) -> PersonId | None:
+        """Return to whom the lane was given on which a parcel came."""
+        row = self._db.execute(
+            "SELECT person FROM lane_given WHERE lane = ? AND NOT revoked", (lane.raw,)
+        ).fetchone()
+        return None if row is None else PersonId(row[0])
+
+    def take(self, person: PersonId, lanes: Secrets) -> None:
+        """Keep the lanes that a person gave me; newer ones replace older ones."""
+        self._db.executemany(
+            "INSERT INTO lane_taken VALUES (?, ?, ?)"
+            " ON CONFLICT (person, class) DO UPDATE SET secret = excluded.secret",
+            [(person.raw, int(kind), secret.raw) for kind, secret in lanes],
+        )
+
+    def to(self, person: PersonId, kind: LaneClass, *, gateway: GatewayId) -> Lane | None:
+        """Return the lane of a class on which I write to a person, at `gateway`."""
+        row = self._db.execute(
+            "SELECT secret FROM lane_taken WHERE person = ? AND class = ?",
+            (person.raw, int(kind)),
+        ).fetchone()
+        return None if row is None else LaneSecret(row[0]).at(gateway)
+
+    def forget(self, person: PersonId) -> None:
+        """Forget the lanes that a person gave me."""
+        self._db.execute("DELETE FROM lane_taken WHERE person = ?", (person.raw,))

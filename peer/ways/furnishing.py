@@ -1,0 +1,84 @@
+"""Brings my seat at the gateway up to date: card, lanes, prekeys.
+
+Every step may be repeated and notes what it has done only after the gateway took it, so that this
+runs before everything else that needs the gateway, and costs nothing when nothing has changed.
+"""
+
+import hashlib
+from typing import Final
+
+from peer.keys.minting import confirm, mint
+from peer.me import Me
+from peer.people.lanes import Lanes
+from peer.store import Store
+from peer.ways.gateway_client import GatewayClient
+from wire.card import Signed
+
+LANES_AT_ONCE: Final = 128
+_CHANGES, _PREKEYS = "lane-changes", "prekeys-looked-at"
+PREKEYS_EVERY: Final = 3600.0
+"""Seconds between two looks at how many prekeys are left: a bundle an hour is what a lane gets."""
+
+
+async def furnish(store: Store, me: Me, gateway: GatewayClient, *, now: float) -> None:
+    """Tell the gateway what it does not know yet.
+
+    Raises:
+        GatewayNotThere, WrongGateway, GatewayRefused
+    """
+    await _tell_card(store, me, gateway)
+    await _change_lanes(store, me, gateway)
+    await _leave_prekeys(store, me, gateway, now=now)
+
+
+async def _tell_card(store: Store, me: Me, gateway: GatewayClient) -> None:
+    card, home = me.card, me.needs_home()
+    mark = hashlib.blake2b(home.gateway.raw + card.position.hash, digest_size=16).digest()
+    if me.card_told == mark:
+        return
+    for statement in card.chain:
+        # The gateway has the beginning since we paired and takes what continues it.
+        if Signed.decode(statement).statement.seq > 0:
+            await gateway.put_card(statement)
+    with store.transaction():
+        me.keep_card_told(mark)
+
+
+async def _change_lanes(store: Store, me: Me, gateway: GatewayClient) -> None:
+    lanes, home = Lanes(store.db), me.needs_home().gateway
+    gone = lanes.to_revoke(home)
+    if gone:
+        await gateway.revoke_lanes(gone, rests_on=_next_change(store))
+    with store.transaction():
+        lanes.revoked()
+    while new := lanes.unregistered(home)[:LANES_AT_ONCE]:
+        rights = [one.right(home) for one in new]
+        await gateway.mint_lanes(rights, rests_on=_next_change(store))
+        with store.transaction():
+            lanes.registered(new, gateway=home)
+
+
+def _next_change(store: Store) -> int:
+    """Return a number that is higher than that of any earlier change of lanes."""
+    with store.transaction():
+        number = int.from_bytes(store.note(_CHANGES) or b"", "big") + 1
+        store.keep_note(_CHANGES, number.to_bytes(8, "big"))
+    return number
+
+
+async def _leave_prekeys(store: Store, me: Me, gateway: GatewayClient, *, now: float) -> None:
+    looked = store.note(_PREKEYS)
+    mark = me.needs_home().gateway.raw
+    if looked is not None and looked[8:] == mark:
+        since = now - int.from_bytes(looked[:8], "big")
+        if 0 <= since < PREKEYS_EVERY:
+            return
+    counts = await gateway.prekey_counts()
+    with store.transaction():
+        prekeys = mint(store.vault, me.identity, counts=counts, now=now)
+    if prekeys:
+        await gateway.upload_prekeys(prekeys)
+        with store.transaction():
+            confirm(store.vault, prekeys)
+    with store.transaction():
+        store.keep_note(_PREKEYS, int(now).to_bytes(8, "big") + mark)
