@@ -12,15 +12,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from quart.wrappers.base import BaseRequestWebsocket
+
 from gateway.bodies import header_bytes
 from gateway.clock import Clock
-from gateway.errors import DeviceUnknown, Refusal
+from gateway.errors import Busy, DeviceUnknown, Refusal
+from gateway.visit import Kind, visit_of
 from wire.auth import BEARER_BYTES, BEARER_SECONDS, CHALLENGE_SECONDS, NONCE_BYTES, Channel, Login
 from wire.errors import Malformed, NotSigned
 from wire.ids import DeviceKey, SeatId
 
-MAX_BEARERS: Final = 4096
-"""Logins held at a time; the oldest goes first. Ten devices for each of a hundred seats fit."""
+BEARERS_OF_DEVICE: Final = 8
+"""Logins of one device that are held at a time; its oldest goes first."""
+MAX_SPENT: Final = 16_384
+"""Nonces that are remembered as used: 270 right answers a second, for a minute."""
+SWEEP_SECONDS: Final = 5.0
 _SCHEME: Final = "Bearer "
 
 
@@ -70,11 +76,13 @@ class Challenges:
         self._clock = clock
         self._key = secrets.token_bytes(32)
         self._spent: dict[bytes, float] = {}
+        self._sweep_at = clock.monotonic() + SWEEP_SECONDS
 
     def give(self) -> bytes:
         """Return a nonce (32 bytes) that is good for a minute."""
-        ends = int((self._clock.monotonic() + CHALLENGE_SECONDS) * 1000)
-        said = ends.to_bytes(8, "big") + secrets.token_bytes(8)
+        salt = secrets.token_bytes(8)
+        ends = int((self._clock.monotonic() + CHALLENGE_SECONDS) * 1000).to_bytes(8, "big")
+        said = self._masked(ends, salt) + salt  # nobody learns how long this machine has been up
         return said + self._mark(said)
 
     def check(self, nonce: bytes) -> None:
@@ -83,21 +91,38 @@ class Challenges:
         Raises:
             ChallengeStale: it is not.
         """
-        now = self._clock.monotonic()
         if len(nonce) != NONCE_BYTES or nonce in self._spent:
             raise ChallengeStale
-        ends = int.from_bytes(nonce[:8], "big") / 1000
-        if not hmac.compare_digest(self._mark(nonce[:16]), nonce[16:]) or ends < now:
+        if not hmac.compare_digest(self._mark(nonce[:16]), nonce[16:]):
+            raise ChallengeStale
+        if self._end_of(nonce) < self._clock.monotonic():
             raise ChallengeStale
 
     def spend(self, nonce: bytes) -> None:
-        """Note that a right answer used `nonce`, which `check` has seen."""
+        """Note that a right answer used `nonce`.
+
+        Raises:
+            ChallengeStale: it is of no use, or another answer used it meanwhile.
+            Busy: more right answers came than can be remembered.
+        """
+        self.check(nonce)
         now = self._clock.monotonic()
-        self._spent = {one: ends for one, ends in self._spent.items() if ends >= now}
-        self._spent[nonce] = int.from_bytes(nonce[:8], "big") / 1000
+        if now >= self._sweep_at or len(self._spent) >= MAX_SPENT:
+            self._sweep_at = now + SWEEP_SECONDS
+            self._spent = {one: ends for one, ends in self._spent.items() if ends >= now}
+        if len(self._spent) >= MAX_SPENT:
+            raise Busy
+        self._spent[nonce] = self._end_of(nonce)
+
+    def _end_of(self, nonce: bytes) -> float:
+        return int.from_bytes(self._masked(nonce[:8], nonce[8:16]), "big") / 1000
+
+    def _masked(self, said: bytes, salt: bytes) -> bytes:
+        mask = hashlib.blake2b(salt, key=self._key, digest_size=8, person=b"mask").digest()
+        return bytes(one ^ other for one, other in zip(said, mask, strict=True))
 
     def _mark(self, said: bytes) -> bytes:
-        return hashlib.blake2b(said, key=self._key, digest_size=16).digest()
+        return hashlib.blake2b(said, key=self._key, digest_size=16, person=b"mark").digest()
 
 
 class Auth:
@@ -141,18 +166,21 @@ class Auth:
         self.challenges.spend(login.nonce)
         caller = Caller(login.device, await self._seat(login.device))
         bearer = secrets.token_bytes(BEARER_BYTES)
-        self._forget_old()
+        self._make_room(caller.device)
         self._sessions[_hidden(bearer)] = _Session(caller, self._clock.monotonic() + BEARER_SECONDS)
         return bearer
 
-    def caller(self, header: str | None) -> Caller:
+    def caller(self, asked: BaseRequestWebsocket) -> Caller:
         """Return who asks, by the request's Authorization header.
 
         Raises:
             LoginNeeded: nobody, or no longer anybody.
+            DepositWithLogin: on a connection where a lane was shown.
         """
+        header = asked.headers.get("Authorization")
         if header is None or not header.startswith(_SCHEME):
             raise LoginNeeded
+        visit_of(asked.scope).is_for(Kind.LOGIN)
         try:
             bearer = header_bytes(header.removeprefix(_SCHEME))
         except Malformed:
@@ -177,10 +205,13 @@ class Auth:
             if before == self._dropped:  # nobody was revoked while we looked
                 return seat
 
-    def _forget_old(self) -> None:
+    def _make_room(self, device: DeviceKey) -> None:
+        """Forget what is over, and the oldest logins of a device that has too many."""
         now = self._clock.monotonic()
-        living = [item for item in self._sessions.items() if item[1].ends >= now]
-        self._sessions = dict(living[-(MAX_BEARERS - 1) :])
+        self._sessions = {key: one for key, one in self._sessions.items() if one.ends >= now}
+        own = [key for key, one in self._sessions.items() if one.caller.device == device]
+        for key in own[: len(own) - BEARERS_OF_DEVICE + 1]:
+            del self._sessions[key]
 
 
 def _hidden(bearer: bytes) -> bytes:

@@ -1,18 +1,36 @@
-"""Takes what a request carries, within bounds that are set before anything is read."""
+"""Takes what a request carries, within bounds that are set before anything is read.
+
+Quart collects a body as fast as it comes, whoever sends it. Here it stays with the network until a
+route asks for it, which is after it knows who asks; and a WebSocket's messages wait until the one
+before them was taken. What is refused unread is passed over for a moment, so that the other side
+is still there to read why.
+
+    app.request_class = PatientRequest
+    app.asgi_http_class, app.asgi_websocket_class = PatientHttp, PatientWebsocket
+"""
 
 import asyncio
 import base64
 import binascii
 import re
-from typing import Final
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
+from typing import Any, Final
 
-from quart import Response, request
+from quart import Quart, Request, Response, request
+from quart.asgi import ASGIHTTPConnection, ASGIWebsocketConnection
+from quart.wrappers.request import Body
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from gateway.errors import Refusal
 from wire.errors import Malformed
 
-BODY_SECONDS: Final = 30.0
-"""Time to send a body: a photo over a slow mobile uplink, not a drip that holds memory for ever."""
+BODY_SECONDS: Final = 10.0
+"""Time to send a small body."""
+BODY_RATE: Final = 16_000
+"""Bytes a second at which a larger one must come at least: a poor mobile uplink."""
+PASS_OVER_SECONDS: Final = 2.0
+"""Time for which a body that nobody wanted is passed over, so that the answer is read."""
 MAX_WAIT: Final = 25
 """Seconds that a request may wait for news: below the minute after which home routers cut."""
 
@@ -28,6 +46,13 @@ class TooLarge(Refusal):
         self.limit = limit
 
 
+class TooSlow(Refusal):
+    """The body did not come in time."""
+
+    code = "too-slow"
+    status = 408
+
+
 async def body(limit: int) -> bytes:
     """Return the request's body.
 
@@ -36,18 +61,18 @@ async def body(limit: int) -> bytes:
 
     Raises:
         TooLarge: it is longer.
-        Malformed: it did not come in time.
+        TooSlow: it did not come in time.
     """
     if (request.content_length or 0) > limit:
         raise TooLarge(limit)
     request.max_content_length = limit
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(BODY_SECONDS + limit / BODY_RATE):
             data: bytes = await request.get_data(cache=False, as_text=False, parse_form_data=False)
     except TimeoutError:
-        raise Malformed("the request did not come in time") from None
-    if len(data) > limit:
-        raise TooLarge(limit)
+        raise TooSlow from None
+    except RequestEntityTooLarge:
+        raise TooLarge(limit) from None
     return data
 
 
@@ -86,3 +111,99 @@ def header_bytes(text: str) -> bytes:
     if base64.urlsafe_b64encode(data).decode("ascii").rstrip("=") != text:
         raise Malformed("a header that is not spelled as it must be")
     return data
+
+
+def read_patiently(app: Quart) -> None:
+    """Let `app` read bodies and messages only when they are wanted."""
+    app.request_class = PatientRequest
+    app.asgi_http_class = PatientHttp
+    app.asgi_websocket_class = PatientWebsocket
+
+
+class PatientBody(Body):
+    """A body that is not read before somebody awaits it, and never beyond its limit."""
+
+    def __init__(self, expected_content_length: int | None, max_content_length: int | None) -> None:
+        super().__init__(expected_content_length, None)
+        self.limit = max_content_length
+        self.wanted = asyncio.Event()
+        self.ended = asyncio.Event()
+        self._taken = 0
+
+    def append(self, data: bytes) -> None:
+        """Keep what came, or pass over what is beyond the limit."""
+        self._taken += len(data)
+        if not self._too_long:
+            super().append(data)
+        else:
+            self.clear()
+            self.set_complete()
+
+    def pass_over(self) -> None:
+        """Let what still comes go by."""
+        self.limit = 0
+        self.wanted.set()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        self.wanted.set()
+        data = yield from super().__await__()
+        if self._too_long:
+            raise RequestEntityTooLarge
+        return data
+
+    @property
+    def _too_long(self) -> bool:
+        return self.limit is not None and self._taken > self.limit
+
+
+class PatientRequest(Request):
+    """A request whose `max_content_length` bounds the body also when a route sets it."""
+
+    body: PatientBody
+    body_class = PatientBody
+
+    @property
+    def max_content_length(self) -> int | None:
+        """The most bytes that the body may have."""
+        return self.body.limit
+
+    @max_content_length.setter
+    def max_content_length(self, value: int | None) -> None:
+        self.body.limit = value
+
+
+class PatientHttp(ASGIHTTPConnection):
+    """A request over HTTP; hypercorn holds its body back until it is wanted."""
+
+    async def handle_messages(self, request: Any, receive: Callable[[], Awaitable[Any]]) -> None:
+        """Hand on the body, then wait for the other side to hang up."""
+        body: PatientBody = request.body
+        if request.content_length or "Transfer-Encoding" in request.headers:
+            await body.wanted.wait()
+        while (message := await receive())["type"] == "http.request":
+            body.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                body.set_complete()
+                body.ended.set()
+
+    async def handle_request(self, request: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        """Answer; a body that was not read is passed over before the answer's end."""
+        body: PatientBody = request.body
+
+        async def patiently(message: Any) -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                body.pass_over()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PASS_OVER_SECONDS):
+                        await body.ended.wait()
+            await send(message)
+
+        await super().handle_request(request, patiently)
+
+
+class PatientWebsocket(ASGIWebsocketConnection):
+    """A WebSocket of which one message waits at most: the rest stays with the network."""
+
+    def __init__(self, app: Quart, scope: Any) -> None:
+        super().__init__(app, scope)
+        self.queue = asyncio.Queue(maxsize=1)

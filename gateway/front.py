@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from quart import Quart, Response, jsonify
-from werkzeug.exceptions import HTTPException
+from quart import Quart
 
+from gateway.answers import answer_errors
 from gateway.auth import Auth, Caller
+from gateway.bodies import read_patiently
 from gateway.clock import Clock
-from gateway.errors import Refusal
 from gateway.identity import Identity
 from gateway.mailbox.counter import Counter
 from gateway.mailbox.live import Lines
@@ -23,8 +23,6 @@ from gateway.sync.pairing_routes import pairing_routes
 from gateway.sync.prekeys import PrekeyStore
 from gateway.sync.routes import Registry, sync_routes
 from gateway.sync.store import SyncStore
-from wire.errors import WireError
-from wire.frames import MAX_FRAME
 from wire.ids import DeviceId, SeatId
 
 LEAVING: Final = "going-away"
@@ -58,9 +56,10 @@ class Front:
         self._lines = Lines()
         self._slots = Slots()
         openings = Openings(self._auth, stores.mailbox)
-        counter = Counter(stores.mailbox, self._lines)
+        self._counter = counter = Counter(stores.mailbox, self._lines)
         self.app = Quart("gateway")
-        self.app.config["MAX_CONTENT_LENGTH"] = MAX_FRAME
+        read_patiently(self.app)
+        answer_errors(self.app)
         room = Mailroom(self._auth, stores.mailbox, openings, counter, self._lines, clock, version)
         registry = Registry(
             self._auth, stores.sync, stores.prekeys, openings.check, self.devices_revoked
@@ -69,7 +68,6 @@ class Front:
         self.app.register_blueprint(mailbox_routes(room))
         self.app.register_blueprint(sync_routes(registry))
         self.app.register_blueprint(rendezvous_routes(self._auth, clock=clock, slots=self._slots))
-        _answer_refusals(self.app)
 
     def seat_removed(self, seat: SeatId) -> None:
         """End everything that the devices of a removed seat have open."""
@@ -77,8 +75,10 @@ class Front:
         self._slots.close_of(seat)
 
     def close(self) -> None:
-        """Tell every connected device that the gateway ends."""
+        """Tell everybody who is connected that the gateway ends."""
         self._lines.hang_up(lambda _: True, code=LEAVING)
+        self._lines.stop_waiting()
+        self._counter.close(LEAVING)
 
     def devices_revoked(self, seat: SeatId, devices: tuple[DeviceId, ...]) -> None:
         def revoked(caller: Caller) -> bool:
@@ -89,26 +89,4 @@ class Front:
     def _end(self, which: Callable[[Caller], bool], *, code: str) -> None:
         self._auth.drop(which)
         self._lines.hang_up(which, code=code)
-
-
-def _answer_refusals(app: Quart) -> None:
-    @app.errorhandler(Refusal)
-    async def refuse(refusal: Refusal) -> tuple[Response, int]:
-        return jsonify(error=refusal.code, **refusal.facts()), refusal.status
-
-    @app.errorhandler(WireError)
-    async def refuse_bytes(error: WireError) -> tuple[Response, int]:
-        return jsonify(error=error.code), 400
-
-    @app.errorhandler(HTTPException)
-    async def no_such_thing(error: HTTPException) -> tuple[Response, int]:
-        status = error.code or 500
-        return jsonify(
-            error=_CODES.get(status, "malformed" if status < 500 else "internal")
-        ), status
-
-        code = _CODES.get(status, "malformed" if status < 500 else "internal")
-        return jsonify(error=code), status
-
-
-_CODES: Final = {404: "not-found", 405: "not-found", 413: "too-large", 500: "internal"}
+        self._lines.stop_waiting()

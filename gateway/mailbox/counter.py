@@ -2,10 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
+from gateway.mailbox.framed import Framed, Goodbye
 from gateway.mailbox.live import Lines
 from gateway.mailbox.store import MailboxStore
-from wire.frames import Outcome, Proved
+from wire.errors import Malformed
+from wire.frames import Deposit, Frame, Outcome, Proved, Results
+
+IDLE_SECONDS: Final = 60.0
+"""Time from one deposit to the next on one connection: a batch is one after the other."""
 
 
 class Counter:
@@ -20,6 +26,30 @@ class Counter:
         self._store = store
         self._lines = lines
         self._running: set[asyncio.Task[tuple[Outcome, ...]]] = set()
+        self._open: set[Framed] = set()
+
+    async def serve(self, framed: Framed) -> None:
+        """Take deposits on one connection until it ends."""
+        self._open.add(framed)
+        try:
+            await framed.run(self._take_all(framed))
+        finally:
+            self._open.discard(framed)
+
+    def close(self, code: str) -> None:
+        """End every connection on which deposits are taken."""
+        for framed in tuple(self._open):
+            framed.hang_up(code)
+
+    async def answer(self, frame: Frame) -> Results:
+        """Take a Deposit; return what became of each parcel, once it is on disk.
+
+        Raises:
+            Malformed: another frame.
+        """
+        if not isinstance(frame, Deposit):
+            raise Malformed("what is wanted here is a Deposit frame")
+        return Results(frame.tag, await self.take(frame.parcels))
 
     async def take(self, parcels: Sequence[Proved]) -> tuple[Outcome, ...]:
         """Store parcels; return what became of each, once it is on disk.
@@ -36,3 +66,12 @@ class Counter:
         deposited = await self._store.deposit_all(parcels)
         self._lines.arrived(deposited.arrived)
         return deposited.outcomes
+
+    async def _take_all(self, framed: Framed) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    frame = await framed.receive()
+            except TimeoutError:
+                raise Goodbye("too-slow") from None
+            await framed.send(await self.answer(frame))

@@ -4,19 +4,19 @@ An unknown lane, a revoked one, another gateway's and a wrong proof are refused 
 after the same work (docs/protocol.md §4.5).
 """
 
+from typing import Final
+
+from quart.wrappers.base import BaseRequestWebsocket
+
 from gateway.auth import Auth
 from gateway.bodies import header_bytes
-from gateway.errors import LaneRefused, Refusal
+from gateway.errors import LaneRefused
 from gateway.mailbox.lanes import KnownLane
 from gateway.mailbox.store import MailboxStore
+from gateway.visit import DepositWithLogin, Kind, visit_of
 from wire.auth import LaneOpening, Purpose
 
-
-class DepositWithLogin(Refusal):
-    """A request that shows a lane also says who it is from; the gateway does not want to know."""
-
-    code = "deposit-with-login"
-    status = 400
+LANE_HEADER: Final = "Homepost-Lane"
 
 
 class Openings:
@@ -31,18 +31,19 @@ class Openings:
         self._auth = auth
         self._store = store
 
-    async def check(
-        self, header: str | None, *, authorization: str | None, purpose: Purpose
-    ) -> KnownLane:
+    async def check(self, asked: BaseRequestWebsocket, purpose: Purpose) -> KnownLane:
         """Return the lane that the header `Homepost-Lane` proves.
 
         Raises:
-            DepositWithLogin: the request carries a login as well.
+            DepositWithLogin: the request carries a login, or its connection has carried one.
+            Malformed: the header is no opening.
             ChallengeStale: its nonce is of no use; that says nothing of the lane.
             LaneRefused: everything else.
         """
-        if authorization is not None:
+        if "Authorization" in asked.headers:
             raise DepositWithLogin
+        visit_of(asked.scope).is_for(Kind.LANE)
+        header = asked.headers.get(LANE_HEADER)
         if header is None:
             raise LaneRefused
         opening = LaneOpening.decode(header_bytes(header))
@@ -52,7 +53,5 @@ class Openings:
         proved = opening.proved_by(lane, channel=self._auth.channel, purpose=purpose)
         if known is None or not proved:
             raise LaneRefused
-        # Another request may have used the nonce while the lane was looked up.
-        self._auth.challenges.check(opening.nonce)
         self._auth.challenges.spend(opening.nonce)
         return known

@@ -15,20 +15,18 @@ from gateway.bodies import body, nothing, octets, wait_seconds
 from gateway.clock import Clock
 from gateway.errors import Refusal
 from gateway.mailbox.counter import Counter
+from gateway.mailbox.framed import Framed
 from gateway.mailbox.live import Line, Lines
 from gateway.mailbox.opening import Openings
 from gateway.mailbox.store import MailboxStore
 from wire.codec import Value
-from wire.errors import Malformed, WireError
+from wire.errors import Malformed
 from wire.fields import Fields
 from wire.frames import (
     MAX_FRAME,
     Ack,
-    Bye,
-    Deposit,
     Hello,
     Parcels,
-    Results,
     Resume,
     decode_frame,
     encode_frame,
@@ -40,7 +38,6 @@ MAX_LANES: Final = 256
 """Lanes in one request."""
 LANES_LIMIT: Final = 64 * 1024
 CURSOR_LIMIT: Final = 64
-LANE_HEADER: Final = "Homepost-Lane"
 
 
 class CursorUnknown(Refusal):
@@ -73,17 +70,16 @@ def mailbox_routes(room: Mailroom) -> Blueprint:
 
 
 def _caller(room: Mailroom) -> Caller:
-    return room.auth.caller(request.headers.get("Authorization"))
+    return room.auth.caller(request)
 
 
 def _collecting(routes: Blueprint, room: Mailroom) -> None:
     @routes.websocket("/mailbox")
     async def live() -> None:
-        caller = room.auth.caller(websocket.headers.get("Authorization"))
+        caller = room.auth.caller(websocket)
         await websocket.accept()
-        line = Line(caller, websocket, store=room.store, clock=room.clock)
+        line = Line(caller, Framed(websocket), store=room.store, clock=room.clock)
         await line.run(room.lines)
-        await websocket.close(1000)
 
     @routes.post("/mailbox/collect")
     async def collect() -> Response:
@@ -97,6 +93,7 @@ def _collecting(routes: Blueprint, room: Mailroom) -> None:
         if not found and wait:
             with suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), wait)
+            _caller(room)  # it may have been revoked meanwhile
             found = await room.store.collect(resumed.seat, after=resumed.after)
         newest = max(resumed.newest, found[-1].seq if found else 0)
         frames = [encode_frame(Hello(resumed.epoch, newest, resumed.reset))]
@@ -131,38 +128,15 @@ def _collecting(routes: Blueprint, room: Mailroom) -> None:
 def _depositing(routes: Blueprint, room: Mailroom) -> None:
     @routes.websocket("/deposit")
     async def deposits() -> None:
-        headers = websocket.headers
-        await room.openings.check(
-            headers.get(LANE_HEADER),
-            authorization=headers.get("Authorization"),
-            purpose="deposit",
-        )
+        await room.openings.check(websocket, "deposit")
         await websocket.accept()
-        try:
-            while True:
-                answer = await _deposit(room, await websocket.receive())
-                await websocket.send(answer)
-        except WireError as error:
-            await websocket.send(encode_frame(Bye(error.code)))
-        await websocket.close(1000)
+        await room.counter.serve(Framed(websocket))
 
     @routes.post("/deposit")
     async def deposit() -> Response:
-        headers = request.headers
-        await room.openings.check(
-            headers.get(LANE_HEADER),
-            authorization=headers.get("Authorization"),
-            purpose="deposit",
-        )
-        return octets(await _deposit(room, await body(MAX_FRAME)))
-
-
-async def _deposit(room: Mailroom, data: bytes | str) -> bytes:
-    frame = decode_frame(data) if isinstance(data, bytes) else None
-    if not isinstance(frame, Deposit):
-        raise Malformed("what is wanted here is a Deposit frame")
-    outcomes = await room.counter.take(frame.parcels)
-    return encode_frame(Results(frame.tag, outcomes))
+        await room.openings.check(request, "deposit")
+        results = await room.counter.answer(decode_frame(await body(MAX_FRAME)))
+        return octets(encode_frame(results))
 
 
 def _lanes(routes: Blueprint, room: Mailroom) -> None:

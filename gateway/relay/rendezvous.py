@@ -22,7 +22,7 @@ def rendezvous_routes(auth: Auth, *, clock: Clock, slots: Slots) -> Blueprint:
     changed = _Bell()
 
     def host() -> Host:
-        caller = auth.caller(request.headers.get("Authorization"))
+        caller = auth.caller(request)
         return Host(caller.seat, caller.device)
 
     def writer() -> Host | Guest:

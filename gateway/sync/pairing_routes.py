@@ -7,11 +7,12 @@ do it at a time.
 import asyncio
 from typing import Final
 
-from quart import Blueprint, Response
+from quart import Blueprint, Response, request
 
 from gateway.bodies import body, octets, wait_seconds
 from gateway.errors import Busy
 from gateway.sync.pairing_desk import PairingDesk
+from gateway.visit import Kind, visit_of
 from wire.pairing import REQUEST_LIMIT, PairRequest
 
 MAX_READING: Final = 4
@@ -36,6 +37,7 @@ def pairing_routes(desk: PairingDesk) -> Blueprint:
 
 
 async def _request(reading: asyncio.Semaphore) -> PairRequest:
+    visit_of(request.scope).is_for(Kind.LOGIN)  # it says whose phone this is
     if reading.locked():
         raise Busy
     async with reading:

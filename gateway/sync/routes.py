@@ -2,22 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from quart import Blueprint, Response, request
+from quart.wrappers.base import BaseRequestWebsocket
 
 from gateway.auth import Auth, Caller
 from gateway.bodies import body, nothing, octets
 from gateway.sync.prekeys import PrekeyStore
 from gateway.sync.store import SyncStore
+from gateway.visit import Kind, visit_of
 from wire.auth import BEARER_SECONDS, LOGIN_LIMIT, Purpose
 from wire.card import MAX_STATEMENT
 from wire.codec import Value, encode
 from wire.ids import DeviceId, LaneId, SeatId
 from wire.lanes import Lane
 from wire.prekeys import UPLOAD_LIMIT, PrekeyKind, decode_upload, encode_bundles
-
-LANE_HEADER: Final = "Homepost-Lane"
 
 
 class OpenedLane(Protocol):
@@ -33,9 +33,7 @@ class OpenedLane(Protocol):
 class Opens(Protocol):
     """Checks the proof that a request shows for a lane."""
 
-    async def __call__(
-        self, header: str | None, *, authorization: str | None, purpose: Purpose
-    ) -> OpenedLane: ...
+    async def __call__(self, asked: BaseRequestWebsocket, purpose: Purpose) -> OpenedLane: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def sync_routes(registry: Registry) -> Blueprint:
 
 
 def _caller(registry: Registry) -> Caller:
-    return registry.auth.caller(request.headers.get("Authorization"))
+    return registry.auth.caller(request)
 
 
 def _logging_in(routes: Blueprint, registry: Registry) -> None:
@@ -69,6 +67,7 @@ def _logging_in(routes: Blueprint, registry: Registry) -> None:
 
     @routes.post("/login")
     async def login() -> Response:
+        visit_of(request.scope).is_for(Kind.LOGIN)
         bearer = await registry.auth.login(await body(LOGIN_LIMIT))
         return octets(encode({0: 1, 1: bearer, 2: BEARER_SECONDS}))
 
@@ -94,11 +93,7 @@ def _prekeys(routes: Blueprint, registry: Registry) -> None:
 
     @routes.post("/prekeys/fetch")
     async def fetch() -> Response:
-        opened = await registry.opens(
-            request.headers.get(LANE_HEADER),
-            authorization=request.headers.get("Authorization"),
-            purpose="prekeys",
-        )
+        opened = await registry.opens(request, "prekeys")
         bundles = await registry.prekeys.hand_out(opened.seat, opened.lane.id)
         return octets(encode_bundles(bundles, chain=await registry.store.card(opened.seat)))
 

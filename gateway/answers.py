@@ -1,0 +1,57 @@
+"""How a request is answered that cannot be done: a code for programs, and nothing of the inside.
+
+    Refusal             its status        {"error": code, and the facts that it has}
+    bytes out of form   400               {"error": the code of the WireError}
+    no such request     404, 405, …       {"error": "not-found", …}
+    an error of ours    500               {"error": "internal"}; the log says where
+
+docs/protocol.md §12 lists the codes.
+"""
+
+import logging
+from typing import Final
+
+from quart import Quart, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from gateway.errors import Refusal
+from wire.errors import WireError
+
+CODES: Final = {
+    400: "malformed",
+    404: "not-found",
+    405: "method-not-allowed",
+    408: "too-slow",
+    413: "too-large",
+}
+"""What is told for a refusal of the framework's own, by its status."""
+
+log = logging.getLogger(__name__)
+
+
+def answer_errors(app: Quart) -> None:
+    """Let `app` answer every refusal and every error in JSON."""
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False  # nothing is at a second address, and nobody is sent on
+    app.url_map.strict_slashes = False
+
+    @app.errorhandler(Refusal)
+    async def refused(refusal: Refusal) -> tuple[Response, int]:
+        return jsonify(error=refusal.code, **refusal.facts()), refusal.status
+
+    @app.errorhandler(WireError)
+    async def out_of_form(error: WireError) -> tuple[Response, int]:
+        return jsonify(error=error.code), 400
+
+    @app.errorhandler(HTTPException)
+    async def no_such_request(error: HTTPException) -> tuple[Response, int]:
+        status = error.code or 500
+        answer = jsonify(error=CODES.get(status, "malformed" if status < 500 else "internal"))
+        if status == 405:
+            answer.headers.extend([one for one in error.get_headers() if one[0].lower() == "allow"])
+        return answer, status
+
+    @app.errorhandler(Exception)
+    async def failed(error: Exception) -> tuple[Response, int]:
+        log.error("a request failed", exc_info=error)
+        return jsonify(error="internal"), 500

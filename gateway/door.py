@@ -1,0 +1,173 @@
+"""Counts who is inside, and turns away who is too many, before a byte is read.
+
+asyncio takes in whatever comes: a few hundred idle connections from one place shut everybody else
+out, and without descriptors it spins and writes a traceback each time. Here a connection counts
+from the moment it is taken in until its socket is closed, TLS handshake included.
+"""
+
+import errno
+import ipaddress
+import os
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+SEND_BUFFER: Final = 128 * 1024
+"""Bytes that the kernel holds for one connection; Linux takes twice that for itself."""
+REFUSED_AT_ONCE: Final = 64
+"""Connections over the cap that are turned away before others get their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How many connections there may be."""
+
+    connections: int
+    """In all; below the number of files that this process may open."""
+    per_address: int
+    """From one IPv4 address or one IPv6 network of 64 bits, which one household has."""
+
+
+class Door:
+    """Counts connections from before the first byte until the socket is closed.
+
+    Used as a context, since it keeps one descriptor in reserve: with none left, a connection could
+    not even be taken in to be turned away.
+    """
+
+    def __init__(self, caps: Caps) -> None:
+        self._caps = caps
+        self._inside: set[Guest] = set()
+        self._by_network: Counter[str] = Counter()
+        self._reserve: int | None = None
+
+    def __enter__(self) -> "Door":
+        self._keep_reserve()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._spend_reserve()
+
+    @property
+    def inside(self) -> int:
+        """How many connections there are."""
+        return len(self._inside)
+
+    def admit(self, guest: "Guest") -> bool:
+        """Let a connection in, if there is room for one more from there."""
+        over = len(self._inside) >= self._caps.connections
+        if over or self._by_network[guest.network] >= self._caps.per_address:
+            return False
+        self._inside.add(guest)
+        self._by_network[guest.network] += 1
+        return True
+
+    def leave(self, guest: "Guest") -> None:
+        """Note that a connection is over."""
+        if guest not in self._inside:
+            return
+        self._inside.remove(guest)
+        self._by_network[guest.network] -= 1
+        if not self._by_network[guest.network]:
+            del self._by_network[guest.network]
+
+    def hang_up(self) -> None:
+        """End every connection."""
+        for guest in tuple(self._inside):
+            with suppress(OSError):
+                guest.shutdown(socket.SHUT_RDWR)
+
+    @contextmanager
+    def without_reserve(self) -> Iterator[None]:
+        """Free one descriptor for a moment."""
+        self._spend_reserve()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                self._keep_reserve()
+
+    def _keep_reserve(self) -> None:
+        self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _spend_reserve(self) -> None:
+        if self._reserve is not None:
+            os.close(self._reserve)
+            self._reserve = None
+
+
+class Guest(socket.socket):
+    """A connection that the door has counted, until it is closed.
+
+    Args:
+        connection: just accepted; taken over.
+        network: where it comes from, as far as it is counted.
+        door: who counts.
+    """
+
+    def __init__(self, connection: socket.socket, *, network: str, door: Door) -> None:
+        super().__init__(
+            connection.family, connection.type, connection.proto, fileno=connection.detach()
+        )
+        self.network = network
+        self._door = door
+
+    def close(self) -> None:
+        """Close the connection and make room for another."""
+        super().close()
+        self._door.leave(self)
+
+
+class Entrance(socket.socket):
+    """A listening socket that lets in only as many as the door allows.
+
+    asyncio accepts by calling `accept`; whoever is turned away never gets a TLS object or a task.
+
+    Args:
+        listening: bound and listening; taken over.
+        door: who counts.
+    """
+
+    def __init__(self, listening: socket.socket, door: Door) -> None:
+        super().__init__(
+            listening.family, listening.type, listening.proto, fileno=listening.detach()
+        )
+        self.setblocking(False)
+        # Accepted connections inherit it: the kernel would keep megabytes for one that is slow.
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        self._door = door
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Return the next connection that there is room for.
+
+        Raises:
+            BlockingIOError: there is none just now.
+        """
+        for _ in range(REFUSED_AT_ONCE):
+            connection, address = self._next()
+            guest = Guest(connection, network=network_of(address[0]), door=self._door)
+            if self._door.admit(guest):
+                return guest, address
+            guest.close()
+        raise BlockingIOError(errno.EAGAIN, "others have their turn")
+
+    def _next(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            with self._door.without_reserve(), suppress(OSError):
+                super().accept()[0].close()
+            raise BlockingIOError(errno.EAGAIN, "no descriptor is left") from None
+
+
+def network_of(address: str) -> str:
+    """Return what is counted as one visitor: an IPv4 address, or an IPv6 network of 64 bits."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if found.version == 6:
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
