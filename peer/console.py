@@ -1,0 +1,213 @@
+"""What a command says and asks, in two manners: for a person, and for a program (`--json`).
+
+    manner        says                                         is answered by
+    ------------  -------------------------------------------  ---------------------------------
+    for people    sentences, and a QR where there is room      y or yes; anything else is no
+    for programs  one JSON object a line, each with its event  {"same": true} or y, on one line
+
+No answer is no. What people have written passes through `peer.show` before it is printed.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import termios
+import time
+from contextlib import suppress
+from typing import Any, Final, Protocol, TextIO
+
+from wire import qr
+from wire.check_code import digits, pictures
+
+MAX_LINE: Final = 4096
+NOTES_WIDTH: Final = 36
+"""Columns beside a QR that its notes need."""
+
+
+class Lines:
+    """The lines that somebody writes on standard input, without holding up everything else."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._buffer = bytearray()
+
+    def forget(self) -> None:
+        """Drop what was typed before the question was asked: it cannot be its answer."""
+        self._buffer.clear()
+        with suppress(termios.error, OSError, ValueError):
+            termios.tcflush(self._stream.fileno(), termios.TCIFLUSH)
+
+    async def next(self) -> str | None:
+        """Return the next line without its end; None when there is no more."""
+        while b"\n" not in self._buffer:
+            chunk = await self._chunk()
+            if not chunk or len(self._buffer) > MAX_LINE:
+                rest = bytes(self._buffer)
+                self._buffer.clear()
+                return rest.decode("utf-8", "replace") if rest else None
+            self._buffer += chunk
+        line, _, rest = bytes(self._buffer).partition(b"\n")
+        self._buffer[:] = rest
+        return line.decode("utf-8", "replace")
+
+    async def _chunk(self) -> bytes:
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        try:
+            descriptor = self._stream.fileno()
+            loop.add_reader(descriptor, _set, ready)
+        except PermissionError:  # a file or /dev/null: always ready
+            return os.read(descriptor, MAX_LINE)
+        except (OSError, ValueError):  # closed: nobody will ever say anything
+            return b""
+        try:
+            await ready
+        finally:
+            loop.remove_reader(descriptor)
+        return os.read(descriptor, MAX_LINE)
+
+
+def _set(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+class Screen(Protocol):
+    """Where a command speaks."""
+
+    def tell(self, event: str, sentence: str, /, **facts: Any) -> None:
+        """Say that something happened: the sentence to people, event and facts to programs."""
+
+    def warn(self, code: str, sentence: str, /, **facts: Any) -> None:
+        """Say that something did not happen, and what to do."""
+
+    def code(self, text: str, *, expires: int) -> None:
+        """Show a contact code, good until `expires` (Unix seconds)."""
+
+    async def same(self, number: int, *, other: str) -> bool:
+        """Show a check code; ask whether `other` shows the same. No answer is no."""
+
+    async def sure(self, question: str) -> bool:
+        """Ask before something is lost. No answer is no."""
+
+
+class ForPeople:
+    """Sentences on a terminal, or wherever the output goes."""
+
+    def __init__(self, *, lines: Lines, out: TextIO, errors: TextIO) -> None:
+        self._lines = lines
+        self._out = out
+        self._errors = errors
+
+    def tell(self, event: str, sentence: str, /, **facts: Any) -> None:
+        """Print the sentence."""
+        if sentence:
+            print(sentence, file=self._out, flush=True)
+
+    def warn(self, code: str, sentence: str, /, **facts: Any) -> None:
+        """Print the sentence where errors go."""
+        print(sentence, file=self._errors, flush=True)
+
+    def code(self, text: str, *, expires: int) -> None:
+        """Show the code as QR, if there is room, and as text that can be copied."""
+        self.tell("code", code_screen(text, expires=expires, out=self._out))
+
+    async def same(self, number: int, *, other: str) -> bool:
+        """Show the check code and ask."""
+        self.tell("check", f"\nCompare both screens:\n\n    {check_line(number)}\n")
+        return await self._yes(f"Does {other} show the same? [y/N] ")
+
+    async def sure(self, question: str) -> bool:
+        """Ask."""
+        return await self._yes(f"{question} [y/N] ")
+
+    async def _yes(self, question: str) -> bool:
+        self._out.write(question)
+        self._out.flush()
+        self._lines.forget()
+        line = await self._lines.next()
+        if line is None:
+            self._out.write("\n")
+        return is_yes(line)
+
+
+class ForPrograms:
+    """One JSON object a line."""
+
+    def __init__(self, *, lines: Lines, out: TextIO) -> None:
+        self._lines = lines
+        self._out = out
+
+    def tell(self, event: str, sentence: str, /, **facts: Any) -> None:
+        """Write event and facts."""
+        print(json.dumps({"event": event, **facts}), file=self._out, flush=True)
+
+    def warn(self, code: str, sentence: str, /, **facts: Any) -> None:
+        """Write what people would be told, with its code."""
+        self.tell("trouble", "", error=code, sentence=sentence, **facts)
+
+    def code(self, text: str, *, expires: int) -> None:
+        """Write the code."""
+        self.tell("code", "", code=text, expires=expires)
+
+    async def same(self, number: int, *, other: str) -> bool:
+        """Write the check code and read the answer."""
+        self.tell("check", "", check=digits(number), pictures=list(pictures(number)))
+        return is_yes(await self._lines.next())
+
+    async def sure(self, question: str) -> bool:
+        """Write the question and read the answer."""
+        self.tell("question", "", question=question)
+        return is_yes(await self._lines.next())
+
+
+def is_yes(line: str | None) -> bool:
+    """Return whether an answer is a clear yes: `y`, `yes`, or {"same": true}."""
+    if line is None:
+        return False
+    if line.strip().lower() in ("y", "yes"):
+        return True
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and value.get("same") is True
+
+
+def check_line(number: int) -> str:
+    """Return a check code in digits and in pictures."""
+    return f"{digits(number)}    {' · '.join(pictures(number))}"
+
+
+def code_screen(text: str, *, expires: int, out: TextIO) -> str:
+    """Return what shows a contact code: a QR with notes beside or below it, if `out` has room."""
+    until = time.strftime("%H:%M", time.localtime(expires))
+    notes = [
+        "MY CODE",
+        "",
+        "1  The other person scans it, or",
+        "   types: add, and this line.",
+        "2  Compare what both screens show.",
+        "",
+        f"For one person, until {until}.",
+    ]
+    room, terminal = qr.size(text), shutil.get_terminal_size()
+    if not qr.drawable(out) or terminal.columns < room.columns or terminal.lines < room.rows:
+        return "\n".join(["", *notes, "", text, ""])
+    drawn = qr.terminal(text).splitlines()
+    if terminal.columns < room.columns + 3 + NOTES_WIDTH:
+        return "\n".join(["", *drawn, "", *notes, "", text, ""])
+    top = (len(drawn) - len(notes)) // 2
+    for row, note in enumerate(notes, start=top):
+        drawn[row] += f"   {note}"
+    return "\n".join(["", *drawn, text, ""])
+
+
+def screen(*, json_lines: bool) -> Screen:
+    """Return the manner that was asked for, on the standard streams."""
+    lines = Lines(sys.stdin)
+    if json_lines:
+        return ForPrograms(lines=lines, out=sys.stdout)
+    return ForPeople(lines=lines, out=sys.stdout, errors=sys.stderr)
