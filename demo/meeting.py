@@ -25,9 +25,9 @@ async def pair(box: Box, phone: Phone) -> Compared:
         StepFailed: a command ended, or the codes were compared and refused.
     """
     console = await start(f"{box.name}: pair", "gateway.cli", "pair", "--data", box.data, "--json")
-    shown = await console.event("code")
+    shown = await console.event("open")
     device = await phone.start("pair", shown["code"])
-    there, here = await device.event("check"), await console.event("check")
+    there, here = await device.event("check"), await console.event("compare")
     compared = Compared(here=here["check"], there=there["check"])
     await console.answer({"same": compared.same})
     await device.answer({"same": compared.same})

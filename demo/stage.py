@@ -65,7 +65,7 @@ class Process:
         return "".join(self._errors)
 
     async def event(self, wanted: str, *, within: float = STEP_SECONDS) -> Event:
-        """Return the next line whose "event" is `wanted`, skipping others.
+        """Return the next line whose "event" or "state" is `wanted`, skipping others.
 
         Raises:
             StepFailed: it ended, or `within` seconds passed, without that line.
@@ -74,7 +74,7 @@ class Process:
             async with asyncio.timeout(within):
                 while line := await self._output.readline():
                     found: Event = json.loads(line)
-                    if found.get("event") == wanted:
+                    if wanted in (found.get("event"), found.get("state")):
                         return found
         except TimeoutError:
             raise StepFailed(f"{self._name}: no “{wanted}” within {within:.0f} seconds") from None
@@ -180,7 +180,7 @@ class Box:
                 "127.0.0.1",
                 "--port",
                 str(self.port),
-                "--host",
+                "--hosts",
                 self.place,
                 *self.flags,
                 environment={"NOTIFY_SOCKET": f"{folder}/ready"},

@@ -286,7 +286,7 @@ class Peer:
         """
         adding = self._adding()
         async with self._home() as gateway:
-            host = adding.new_code()
+            host = await adding.new_code(gateway)
             await on_code(host.code)
             contact = await adding.show(gateway, host, ask=ask)
         await self.try_outbox()

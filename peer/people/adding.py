@@ -52,8 +52,12 @@ class Adding:
 
     # The host: shows a code, and is paired with the gateway it names
 
-    def new_code(self) -> Host:
-        """Make a code to show."""
+    async def new_code(self, gateway: GatewayClient) -> Host:
+        """Make a code to show, and open the slot that it names.
+
+        Raises:
+            NotPaired, GatewayNotThere, WrongGateway, GatewayRefused
+        """
         home = self.me.needs_home()
         code = ContactCode(
             self.me.person,
@@ -66,6 +70,7 @@ class Adding:
         host = Host.begin(code)
         with self.store.transaction():
             self._keep(host.code, host.save(), side=None)
+        await gateway.open_slot(host.code.slot)
         return host
 
     async def show(self, gateway: GatewayClient, host: Host, *, ask: Ask | None) -> Contact:
@@ -83,7 +88,6 @@ class Adding:
             GatewayNotThere, WrongGateway, GatewayRefused
         """
         slot = host.code.slot
-        await gateway.open_slot(slot)
         one = await self._wait(lambda: gateway.read_slot(slot, 1), self._left(host.code))
         host = self._step(lambda: host.hear_one(one), host.code, side=None)
         await gateway.write_slot(slot, 2, host.message_two)
