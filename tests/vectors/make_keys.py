@@ -1,0 +1,556 @@
+"""Writes the test vectors for keys, sessions, envelopes, items and adding a contact.
+
+    .venv/bin/python -m tests.vectors.make_keys
+
+Everything random comes out of a hash, so that a second run writes the same files, except for
+ML-KEM ciphertexts, whose randomness is OpenSSL's: the vectors carry the ciphertext and the secret
+key, and are for the side that opens. Bytes are hexadecimal. A case with `error` must be refused
+with that code (docs/protocol.md §12).
+"""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from nacl.signing import SigningKey
+
+from peer.items.kinds import (
+    CardUpdate,
+    Content,
+    File,
+    Gone,
+    Heartbeat,
+    Item,
+    Lanes,
+    Letter,
+    Range,
+    Resend,
+    Reset,
+    Unknown,
+)
+from peer.keys.contact_exchange import Guest, Host
+from peer.keys.envelope import Envelope, Packet, PacketKind, seal_body, seal_envelope
+from peer.keys.introduction import Introduction
+from peer.keys.person import BoxKey, Device, Identity, PairKey, PersonKey, root_key
+from peer.keys.primitives import Encapsulation, Exchange, Random, seal
+from peer.keys.ratchet import HEADER, DoubleRatchet
+from peer.keys.sessions import Agreement, Party, Prekeys, SetUp, about, initiate
+from peer.keys.signed_items import SignedItem, write_item
+from wire.card import (
+    NO_PREVIOUS,
+    Card,
+    DeviceEntry,
+    GatewayEntry,
+    Position,
+    Role,
+    Signed,
+    Statement,
+    StatementKind,
+)
+from wire.codec import decode, encode
+from wire.codes import ContactCode
+from wire.ids import DeviceId, DeviceKey, GatewayId, ParcelId, PersonId, SlotId
+from wire.kdf import framed
+from wire.lanes import LaneClass, LaneSecret
+from wire.places import Place
+from wire.prekeys import Bundle, Prekey, PrekeyKind
+from wire.signing import sign
+
+FOLDER: Final = Path(__file__).parents[2] / "docs" / "vectors"
+NOW: Final = 1_790_000_000
+
+Case = dict[str, Any]
+
+
+def stream(name: str) -> Random:
+    """Return a source of bytes that gives the same ones each time."""
+    counter = 0
+
+    def random(size: int) -> bytes:
+        nonlocal counter
+        counter += 1
+        return hashlib.shake_256(f"{name}/{counter}".encode("ascii")).digest(size)
+
+    return random
+
+
+class Someone:
+    """A person with one device and a card, made of her name."""
+
+    def __init__(self, name: str) -> None:
+        random = stream(name)
+        self.seed = random(16)
+        root = root_key(self.seed)
+        public = bytes(root.verify_key)
+        person = PersonId.of_root(public)
+        self.identity = Identity(person, Device.generate(random), PersonKey.generate(1, random))
+        device = self.identity.device
+        statement = Statement(
+            StatementKind.ROOT,
+            public,
+            epoch=1,
+            seq=0,
+            prev=NO_PREVIOUS,
+            devices=(DeviceEntry(device.key, device.exchange.public, Role.PHONE),),
+            person_generation=1,
+            person_public=self.identity.person_key.box.public,
+            gateways=(GatewayEntry(GatewayId(random(32)), ("192.0.2.7:4433",)),),
+            issued=NOW,
+            expires=NOW + 90 * 86_400,
+            signer=public,
+        )
+        self.card = Card.begin(person, Signed.make(statement, root))
+
+    @property
+    def party(self) -> Party:
+        """The device as one end of a session."""
+        device = self.identity.device
+        return Party(self.identity.person, device.key, device.exchange.public)
+
+
+ANA, BEN = Someone("ana"), Someone("ben")
+
+
+def keys() -> list[Case]:
+    """Roots, person keys, pair keys and their children."""
+    cases: list[Case] = []
+    for name, someone in (("ana", ANA), ("ben", BEN)):
+        key = root_key(someone.seed)
+        cases.append(
+            {
+                "name": f"the root key of {name}",
+                "kind": "root",
+                "seed": someone.seed.hex(),
+                "root_public": bytes(key.verify_key).hex(),
+                "person": someone.identity.person.raw.hex(),
+            }
+        )
+        person_key = someone.identity.person_key
+        cases.append(
+            {
+                "name": f"the box key of {name}",
+                "kind": "box",
+                "seed": person_key.seed.hex(),
+                "box_public": person_key.box.public.hex(),
+            }
+        )
+    shared = stream("shared")(32)
+    for generation in (1, 2):
+        own = PersonKey(generation, ANA.identity.person_key.seed)
+        theirs = BoxKey(BEN.identity.person, 1, BEN.identity.person_key.box.public)
+        key_ = PairKey.of(ANA.identity.person, own, theirs=theirs, shared=shared)
+        there = {"sender": ANA.identity.person, "recipient": BEN.identity.person}
+        cases.append(
+            {
+                "name": f"the pair key of ana in generation {generation} and ben in 1",
+                "kind": "pair",
+                "person": ANA.identity.person.raw.hex(),
+                "generation": generation,
+                "seed": own.seed.hex(),
+                "their_person": BEN.identity.person.raw.hex(),
+                "their_generation": 1,
+                "their_public": theirs.public.hex(),
+                "shared": shared.hex(),
+                "pair_key": key_.secret.hex(),
+                "envelope_there": key_.child("envelope", **there).hex(),
+                "envelope_back": key_.child(
+                    "envelope", sender=BEN.identity.person, recipient=ANA.identity.person
+                ).hex(),
+                "tag_there": key_.child("tag", **there).hex(),
+                "gossip_there": key_.child("gossip", **there).hex(),
+            }
+        )
+    for name, weak in (
+        ("zero", bytes(32)),
+        ("one", b"\x01" + bytes(31)),
+        ("p - 1", bytes.fromhex("ec" + "ff" * 30 + "7f")),
+        ("order 8", bytes.fromhex(
+            "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"
+        )),
+        ("31 bytes", bytes(31)),
+    ):  # fmt: skip
+        cases.append(
+            {
+                "name": f"a weak X25519 key: {name}",
+                "kind": "agree",
+                "secret": ANA.identity.device.exchange.secret.hex(),
+                "public": weak.hex(),
+                "error": "weak-key",
+            }
+        )
+    return cases
+
+
+def sessions() -> list[Case]:
+    """Set-ups of sessions, and those that are refused."""
+    cases: list[Case] = []
+    for one_time in (True, False):
+        random = stream(f"session/{one_time}")
+        signed, kem, once = (
+            Exchange.generate(random), Encapsulation.generate(random), Exchange.generate(random),
+        )  # fmt: skip
+        kind = PrekeyKind.ONE_TIME_KEM if one_time else PrekeyKind.LAST_RESORT
+        prekeys = Prekeys(
+            (7, signed.public), (8, kem.public), kind, (9, once.public) if one_time else None
+        )
+        set_up, agreed = initiate(
+            ANA.identity.device.exchange,
+            initiator=ANA.party,
+            responder=BEN.party,
+            prekeys=prekeys,
+            random=random,
+        )
+        case = _session_case(set_up, agreed)
+        case["name"] = f"a set-up {'with' if one_time else 'without'} one-time keys"
+        case["signed_secret"], case["kem_seed"] = signed.secret.hex(), kem.seed.hex()
+        case["one_time_secret"] = once.secret.hex() if one_time else None
+        cases.append(case)
+    value = decode(set_up.encode(), limit=2000)
+    assert isinstance(value, dict)
+    without = {key: one for key, one in value.items() if key not in (3, 4, 5)}
+    for name, data, error in (
+        ("no post-quantum half", encode(without), "downgraded"),
+        ("no ciphertext", encode({**value, 5: None}), "malformed"),
+        ("version 0", encode({**value, 0: 0}), "unknown-version"),
+        ("a field too many", encode({**value, 7: 0}), "malformed"),
+        ("the ML-KEM key of kind 3", encode({**value, 3: 3}), "malformed"),
+        ("cut short", set_up.encode()[:-1], "malformed"),
+        ("an ephemeral key of low order", encode({**value, 1: bytes(32)}), "weak-key"),
+    ):
+        cases.append({**cases[1], "name": name, "set_up": data.hex(), "error": error})
+    return cases
+
+
+def _session_case(set_up: SetUp, agreed: Agreement) -> Case:
+    case: Case = {}
+    for name, someone in (("initiator", ANA), ("responder", BEN)):
+        case[f"{name}_person"] = someone.identity.person.raw.hex()
+        case[f"{name}_device"] = someone.identity.device.key.raw.hex()
+        case[f"{name}_exchange"] = someone.identity.device.exchange.public.hex()
+    return {
+        **case,
+        "responder_exchange_secret": BEN.identity.device.exchange.secret.hex(),
+        "set_up": set_up.encode().hex(),
+        "transcript": agreed.transcript.hex(),
+        "secret": agreed.secret.hex(),
+        "session": agreed.id.raw.hex(),
+        "about_there": about(agreed.transcript, sender=ANA.party, recipient=BEN.party).hex(),
+        "about_back": about(agreed.transcript, sender=BEN.party, recipient=ANA.party).hex(),
+    }
+
+
+def ratchet() -> list[Case]:
+    """One conversation: what each side draws at random, seals and opens, in order."""
+    random = stream("ratchet")
+    secret, own, there, back = random(32), Exchange(random(32)), b"there", b"back"
+    draws = {name: random(32) for name in ("initiator_0", "responder_0", "initiator_1")}
+    first = DoubleRatchet(_drawing([draws["initiator_0"]], "r0")).begin(
+        secret, their_key=own.public, plaintext=b"first", about=there
+    )
+    sealer = DoubleRatchet(stream("r1"))
+    second = sealer.seal(first.state, b"second", about=there)
+    third = sealer.seal(second.state, b"third", about=there)
+    accepted = DoubleRatchet(_drawing([draws["responder_0"]], "r2")).accept(
+        secret, own_key=own, message=second.message, about=there
+    )
+    answer = DoubleRatchet(stream("r3")).seal(accepted.state, b"answer", about=back)
+    heard = DoubleRatchet(_drawing([draws["initiator_1"]], "r4")).open(
+        third.state, answer.message, about=back
+    )
+    fourth = DoubleRatchet(stream("r5")).seal(heard.state, b"fourth", about=there)
+    chain = fourth.message[:32]
+    far = HEADER.pack(chain, 3, 1001) + fourth.message[HEADER.size :]
+    both = HEADER.pack(chain, 500, 600) + fourth.message[HEADER.size :]
+    altered = fourth.message[:-1] + bytes([fourth.message[-1] ^ 1])
+    weak = HEADER.pack(bytes(32), 3, 0) + fourth.message[HEADER.size :]
+    steps: list[Case] = [
+        {"side": "responder", "message": second.message.hex(), "plaintext": b"second".hex()},
+        {"side": "responder", "message": first.message.hex(), "plaintext": b"first".hex()},
+        {"side": "responder", "message": second.message.hex(), "error": "duplicate"},
+        {"side": "initiator", "message": answer.message.hex(), "plaintext": b"answer".hex()},
+        {"side": "responder", "message": far.hex(), "error": "too-far-ahead"},
+        {"side": "responder", "message": both.hex(), "error": "too-far-ahead"},
+        {"side": "responder", "message": altered.hex(), "error": "broken"},
+        {"side": "responder", "message": weak.hex(), "error": "weak-key"},
+        {"side": "responder", "message": fourth.message[:39].hex(), "error": "broken"},
+        {"side": "responder", "message": fourth.message.hex(), "plaintext": b"fourth".hex()},
+        {"side": "responder", "message": third.message.hex(), "plaintext": b"third".hex()},
+    ]
+    return [
+        {
+            "name": "letters that overtake each other, an answer, and messages to be refused",
+            "secret": secret.hex(),
+            "responder_key": own.secret.hex(),
+            "about_there": there.hex(),
+            "about_back": back.hex(),
+            "ratchet_secrets": {name: one.hex() for name, one in draws.items()},
+            "initiator_sends": [one.message.hex() for one in (first, second, third)],
+            "initiator_plaintexts": [b"first".hex(), b"second".hex(), b"third".hex()],
+            "answer": answer.message.hex(),
+            "steps": steps,
+        }
+    ]
+
+
+def _drawing(keys_: list[bytes], name: str) -> Random:
+    """Return randomness that gives these ratchet keys, and nonces of a stream."""
+    left, others = list(keys_), stream(name)
+    return lambda size: left.pop(0) if size == 32 and left else others(size)
+
+
+def envelopes() -> list[Case]:
+    """Parcel bodies, sealed bodies with their key packets, and those that are refused."""
+    random = stream("envelope")
+    key, parcel = PairKey(random(32)), ParcelId(random(16))
+    item = random(100)
+    packet, body = seal_body(item, author=ANA.identity.person, random=random)
+    envelope = Envelope(
+        ANA.identity.person,
+        ANA.identity.device.id,
+        42,
+        (Packet(BEN.identity.device.id, PacketKind.ONGOING, random(192)),),
+        body,
+        mine=Position(1, 3, random(32)),
+        yours=Position(2, 0, random(32)),
+    )
+    sealed = _envelope(envelope, key, parcel)
+    place = {
+        "pair_key": key.secret.hex(),
+        "sender": ANA.identity.person.raw.hex(),
+        "recipient": BEN.identity.person.raw.hex(),
+        "parcel": parcel.raw.hex(),
+    }
+    cases: list[Case] = [
+        {
+            **place,
+            "name": "an envelope for one device",
+            "kind": "envelope",
+            "envelope": envelope.encode().hex(),
+            "body": sealed.hex(),
+        },
+        {
+            "name": "a body and its key packet",
+            "kind": "body",
+            "author": ANA.identity.person.raw.hex(),
+            "packet": packet.hex(),
+            "body": body.hex(),
+            "item": item.hex(),
+        },
+        {
+            "name": "a key packet of another body",
+            "kind": "body",
+            "author": ANA.identity.person.raw.hex(),
+            "packet": (packet[:32] + bytes(32) + packet[64:]).hex(),
+            "body": body.hex(),
+            "error": "body-swapped",
+        },
+    ]
+    inner = envelope.encode()
+    wrong = replace(envelope, author=BEN.identity.person).encode()
+    double = replace(envelope, packets=envelope.packets * 2).encode()
+    for name, data, error in (
+        ("for another parcel", _envelope(envelope, key, ParcelId(bytes(16))), "not-for-us"),
+        ("under another key", _envelope(envelope, PairKey(bytes(32)), parcel), "not-for-us"),
+        ("altered", sealed[:-1] + bytes([sealed[-1] ^ 1]), "not-for-us"),
+        ("another suite", b"\x02" + sealed[1:], "unknown-version"),
+        ("no padded length", sealed + b"\0", "malformed"),
+        ("another author inside", _by_hand(wrong, key, parcel), "wrong-author"),
+        ("padding that is not zeros", _by_hand(inner, key, parcel, filler=1), "malformed"),
+        ("two packets for one device", _by_hand(double, key, parcel), "malformed"),
+        ("no envelope inside", _by_hand(b"", key, parcel), "malformed"),
+    ):
+        cases.append(
+            {**place, "name": name, "kind": "envelope", "body": data.hex(), "error": error}
+        )
+    return cases
+
+
+def _envelope(envelope: Envelope, key: PairKey, parcel: ParcelId) -> bytes:
+    return seal_envelope(
+        envelope,
+        key=key,
+        recipient=BEN.identity.person,
+        parcel=parcel,
+        random=stream("envelope/nonce"),
+    )
+
+
+def _by_hand(inner: bytes, key: PairKey, parcel: ParcelId, *, filler: int = 0) -> bytes:
+    ana, ben = ANA.identity.person, BEN.identity.person
+    plain = len(inner).to_bytes(4, "big") + inner
+    plain += bytes([filler]) * (1024 - 41 - len(plain))
+    child = key.child("envelope", sender=ana, recipient=ben)
+    bound = framed("envelope", b"\x01", ana.raw, ben.raw, parcel.raw)
+    return b"\x01" + seal(child, plain, about=bound, random=stream("by-hand"))
+
+
+CONTENTS: Final[dict[str, Content]] = {
+    "letter": Letter("Tea at four? \u2615"),
+    "letter with a file": Letter("", File("cat.jpg", "image/jpeg", bytes(range(40)))),
+    "resend": Resend(DeviceId(bytes(16)), (Range(3, 3), Range(7, 9))),
+    "gone": Gone(DeviceId(bytes(16)), (Range(3, 3),)),
+    "heartbeat": Heartbeat(),
+    "card": CardUpdate((b"statement",)),
+    "lanes": Lanes(((LaneClass.LETTER, LaneSecret(bytes(range(32)))),)),
+    "reset": Reset(DeviceId(bytes(16)), 12, (Range(11, 12),)),
+    "a kind of tomorrow": Unknown(77, {0: "kept"}),
+}
+
+
+def items() -> list[Case]:
+    """A signed item of each kind, and those that are refused."""
+    card = [one.hex() for one in ANA.card.chain]
+    person = ANA.identity.person.raw.hex()
+    cases: list[Case] = []
+    for name, content in CONTENTS.items():
+        item = write_item(content, identity=ANA.identity, now=NOW, random=stream(name))
+        kind = decode(item.item.encode(), limit=5000)
+        assert isinstance(kind, dict)
+        cases.append(
+            {
+                "name": name,
+                "person": person,
+                "card": card,
+                "raw": item.raw.hex(),
+                "id": item.id.raw.hex(),
+                "item_kind": kind[1],
+                "time": item.item.time,
+            }
+        )
+    letter = write_item(Letter("hello"), identity=ANA.identity, now=NOW, random=stream("bad"))
+    bens = write_item(Letter("hello"), identity=BEN.identity, now=NOW, random=stream("bad"))
+    elsewhere = Identity(ANA.identity.person, BEN.identity.device, ANA.identity.person_key)
+    ghost = write_item(Letter("hello"), identity=elsewhere, now=NOW, random=stream("bad"))
+    for name, raw, error in (
+        ("another person's", bens.raw, "wrong-author"),
+        ("of a device that is not on the card", ghost.raw, "device-unknown"),
+        ("signed as something else", _signed(letter, "login"), "not-signed"),
+        ("signed by nobody", _body_with(letter, bytes(64)), "not-signed"),
+        ("a letter without text", _changed({6: {}}), "malformed"),
+        ("a nonce of 15 bytes", _changed({5: bytes(15)}), "malformed"),
+        ("a resend with a range from 0", _changed({1: 2, 6: {0: bytes(16), 1: [[0, 1]]}}),
+         "malformed"),
+        ("not an item", b"\x80", "malformed"),
+    ):  # fmt: skip
+        cases.append(
+            {"name": name, "person": person, "card": card, "raw": raw.hex(), "error": error}
+        )
+    return cases
+
+
+def _signed(item: SignedItem, kind: str) -> bytes:
+    body = item.item.encode()
+    return encode([body, sign(ANA.identity.device.signing, kind, body)])
+
+
+def _body_with(item: SignedItem, signature: bytes) -> bytes:
+    return encode([item.item.encode(), signature])
+
+
+def _changed(changes: dict[int, Any]) -> bytes:
+    item = Item(ANA.identity.person, ANA.identity.device.id, 1, bytes(16), Letter("hello"))
+    value = decode(item.encode(), limit=5000)
+    assert isinstance(value, dict)
+    body = encode({**value, **changes})
+    return encode([body, sign(ANA.identity.device.signing, "item", body)])
+
+
+def exchanges() -> list[Case]:
+    """Adding a contact, and messages that are refused."""
+    random = stream("exchange")
+    place = Place("192.0.2.7")
+    code = ContactCode(
+        ANA.identity.person, bytes(16), SlotId(random(16)), NOW + 600, random(16), place
+    )
+    host, code_secret = Host.begin(code, random=random), random(32)
+    guest = Guest.begin(host.code, random=lambda _size: code_secret)
+    host = host.hear_one(guest.message_one)
+    guest = guest.hear_two(host.message_two)
+    guest = guest.introduce(_introduction(BEN, 1), device=BEN.identity.device, random=random)
+    assert guest.three is not None
+    host, met = host.hear_three(guest.three)
+    host = host.introduce(_introduction(ANA, 5), device=ANA.identity.device, random=random)
+    assert guest.kem_secret is not None
+    assert host.four is not None
+    whole: Case = {
+        "name": "two people add each other",
+        "code": host.code.text(),
+        "host_exchange_secret": host.exchange.secret.hex(),
+        "host_kem_seed": host.kem.seed.hex(),
+        "guest_exchange_secret": guest.exchange.secret.hex(),
+        "kem_ciphertext": (guest.text or b"").hex(),
+        "kem_secret": guest.kem_secret.hex(),
+        "message_1": guest.message_one.hex(),
+        "message_2": host.message_two.hex(),
+        "message_3": guest.three.hex(),
+        "message_4": host.four.hex(),
+        "check": host.check,
+        "transcript": met.transcript.hex(),
+        "shared": met.shared.hex(),
+        "guest_person": BEN.identity.person.raw.hex(),
+        "guest_name": "Ben",
+        "guest_number": 1,
+        "host_number": 5,
+    }
+    two = bytearray(host.message_two)
+    two[-1] ^= 1
+    three = bytearray(guest.three)
+    three[-1] ^= 1
+    four = bytearray(host.four)
+    four[-1] ^= 1
+    weak = encode({0: 1, 1: bytes(32)})
+    bad = [
+        ("another host key", {"message_2": bytes(two).hex()}, "commitment-broken"),
+        ("message 3 altered", {"message_3": bytes(three).hex()}, "broken"),
+        ("message 4 altered", {"message_4": bytes(four).hex()}, "broken"),
+        ("message 1 of version 2", {"message_1": encode({0: 2, 1: bytes(32)}).hex()},
+         "unknown-version"),
+        ("message 1 of low order", {"message_1": weak.hex()}, "weak-key"),
+        ("message 1 without a key", {"message_1": encode({0: 1}).hex()}, "malformed"),
+    ]  # fmt: skip
+    return [whole, *({**whole, **changes, "name": name, "error": code_}
+                     for name, changes, code_ in bad)]  # fmt: skip
+
+
+def _introduction(someone: Someone, number: int) -> Introduction:
+    random = stream(f"introduction/{someone.identity.person.text}")
+    lanes = (
+        (LaneClass.LETTER, LaneSecret(random(32))),
+        (LaneClass.ORDINARY, LaneSecret(random(32))),
+    )
+    key, device = someone.identity.device.signing, someone.identity.device.key
+    bundle = Bundle(
+        device,
+        _prekey(key, PrekeyKind.SIGNED, Exchange(random(32)).public),
+        _prekey(key, PrekeyKind.ONE_TIME_KEM, Encapsulation(random(64)).public),
+        _prekey(key, PrekeyKind.ONE_TIME, Exchange(random(32)).public),
+    )
+    name = "Ana" if someone is ANA else "Ben"
+    return Introduction(someone.card, DeviceKey(device.raw), lanes, bundle, name, number)
+
+
+def _prekey(key: SigningKey, kind: PrekeyKind, public: bytes) -> Prekey:
+    return Prekey.sign(key, kind=kind, id=1, public=public)
+
+
+FILES: Final = {
+    "keys": keys,
+    "session": sessions,
+    "ratchet": ratchet,
+    "envelope": envelopes,
+    "item": items,
+    "contact-exchange": exchanges,
+}
+
+
+def main() -> None:
+    """Write all files."""
+    for name, cases in FILES.items():
+        text = json.dumps(cases(), indent=1, ensure_ascii=False)
+        (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
