@@ -5,7 +5,8 @@
 Everything random comes out of a hash, so that a second run writes the same files, except for
 ML-KEM ciphertexts, whose randomness is OpenSSL's: the vectors carry the ciphertext and the secret
 key, and are for the side that opens. Bytes are hexadecimal. A case with `error` must be refused
-with that code (docs/protocol.md §12).
+with that code (docs/protocol.md §12); one with `like` has all that it does not say from the case of
+that name.
 """
 
 import hashlib
@@ -219,7 +220,8 @@ def sessions() -> list[Case]:
         ("cut short", set_up.encode()[:-1], "malformed"),
         ("an ephemeral key of low order", encode({**value, 1: bytes(32)}), "weak-key"),
     ):
-        cases.append({**cases[1], "name": name, "set_up": data.hex(), "error": error})
+        like = cases[1]["name"]
+        cases.append({"name": name, "like": like, "set_up": data.hex(), "error": error})
     return cases
 
 
@@ -510,8 +512,9 @@ def exchanges() -> list[Case]:
         ("message 1 of low order", {"message_1": weak.hex()}, "weak-key"),
         ("message 1 without a key", {"message_1": encode({0: 1}).hex()}, "malformed"),
     ]  # fmt: skip
-    return [whole, *({**whole, **changes, "name": name, "error": code_}
-                     for name, changes, code_ in bad)]  # fmt: skip
+    like = {"like": whole["name"]}
+    refused = [{**like, **changes, "name": name, "error": error} for name, changes, error in bad]
+    return [whole, *refused]
 
 
 def _introduction(someone: Someone, number: int) -> Introduction:
