@@ -8,11 +8,11 @@
     an epoch that is over                   as before                         ROLLBACK
     on top of one we do not hold            as before; ask for what is        GAP
                                             missing
-    another one on top of the same          the side that revokes the         KEPT or
-    statement                               other's signer, else the side     REPLACED
-                                            that revokes, else the lower hash
+    another one on top of the same          the side that revokes a signer    KEPT or
+    statement                               of the other, else the one that   REPLACED
+                                            revokes, else the lower hash
     the same, by one signer, or each side   what nobody disputes, until a     FORKED
-    revokes the other's signer; or a        root statement of a higher epoch
+    revokes a signer of the other; or a     root statement of a higher epoch
     second root statement in one epoch
 
 A side is a statement and all that stands on it: a device that was revoked later cannot undo that
@@ -35,7 +35,7 @@ from wire.codec import encode
 from wire.errors import CardRejected
 from wire.fields import Fields
 from wire.ids import DeviceId, PersonId
-from wire.rivals import Tree, revokes
+from wire.rivals import Tree, revoked
 from wire.signing import SIGNATURE_BYTES, sign, verify
 from wire.statements import (
     CARD_SECONDS,
@@ -178,10 +178,10 @@ class Card:
             if signed.statement.epoch > card.position.epoch:
                 card, _ = card.take(signed)
             else:
-                card._check_place(signed)
+                card._check_place(signed)  # without the bounds, which depend on the order
                 card = cls(person, card.roots, _in_order((*card.known, signed)))
-        if card.kept != tuple(kept):
-            raise CardRejected("part of what was kept is missing")
+        if len(set(kept)) != len(kept) or card.kept != tuple(kept):
+            raise CardRejected("this is not what was kept")
         return card
 
     @property
@@ -331,7 +331,7 @@ def _check_step(before: Statement, after: Statement) -> None:
     same_key = after.person_public == before.person_public
     if (after.person_generation == before.person_generation) != same_key:
         raise CardRejected("a person key and its generation change together")
-    if same_key and revokes(after, before=before):
+    if same_key and revoked(after, before=before):
         raise CardRejected("it revokes a device and keeps the person key")
 
 

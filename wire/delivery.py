@@ -227,11 +227,11 @@ class Courier:
 
     def _tick(self, now: float) -> list[Action]:
         if self._asked is not None:
-            if now - self._asked < ACK_TIMEOUT:
+            if now < self._asked + ACK_TIMEOUT:  # summed as in `due`, so that both agree
                 return []
             self._leave()
             return [HangUp()]
-        if now - self._heard < QUIET:
+        if now < self._heard + QUIET:
             return []
         self._asked = now
         return [Ask()]

@@ -1,14 +1,27 @@
 """Which of several statements counts, when more than one stands on the same statement.
 
-A side is a rival and all that stands on it. Of two rivals, the one whose side revokes the other's
-signer counts, else the one whose side revokes anybody, else the one with the lower hash. No rule
-settles two rivals by one signer, nor a ring in which each side revokes the next one's signer; two
-that revoke each other are the smallest ring (docs/protocol.md §10.2).
+A side is a rival and all that stands on it. Of two rivals, the one whose side revokes a signer of
+the other side counts, else the one whose side revokes anybody, else the one with the lower hash. No
+rule settles two rivals by one signer, nor a ring in which each side revokes a signer of the next;
+two sides that revoke each other are the smallest ring (docs/protocol.md §10.2).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from wire.statements import NO_PREVIOUS, Signed, Statement
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A rival, who signed on its side, and whom that side revokes."""
+
+    rival: Signed
+    signers: frozenset[bytes]
+    revoked: frozenset[bytes]
+
+    def strikes(self, other: "_Side") -> bool:
+        return not self.revoked.isdisjoint(other.signers)
 
 
 class Tree:
@@ -50,53 +63,50 @@ class Tree:
             yield one
 
     def _proof(self, group: list[Signed]) -> tuple[Signed, Signed] | None:
-        """Return two rivals by one signer, or two of a ring in which each revokes the next."""
-        if len(group) < 2:
-            return None
+        """Return two rivals by one signer, or two of a ring in which each strikes the next."""
         for place, one in enumerate(group):
             for other in group[place + 1 :]:
                 if one.statement.signer == other.statement.signer:
                     return one, other
-        revoked = {
-            one.hash: [other for other in group if other is not one and self._revokes(one, other)]
-            for one in group
+        sides = [self._side(one) for one in group] if len(group) > 1 else []
+        struck = {
+            place: [n for n, other in enumerate(sides) if n != place and side.strikes(other)]
+            for place, side in enumerate(sides)
         }
-        for one in group:
-            for other in revoked[one.hash]:
-                if one.hash in _reached(other.hash, revoked):
-                    return one, other
+        for first, seconds in struck.items():
+            for second in seconds:
+                if first in _reached(second, struck):
+                    return group[first], group[second]
         return None
 
     def _best(self, group: list[Signed]) -> Signed:
         """Return the rival that counts, where `_proof` found no fork."""
+        sides = [self._side(one) for one in group]
         standing = [
-            one
-            for one in group
-            if not any(other is not one and self._revokes(other, one) for other in group)
+            side
+            for side in sides
+            if not any(other is not side and other.strikes(side) for other in sides)
         ]
-        return min(standing, key=lambda one: (not self._revokes_anybody(one), one.hash))
+        return min(standing, key=lambda side: (not side.revoked, side.rival.hash)).rival
 
-    def _revokes(self, one: Signed, other: Signed) -> bool:
-        return any(not part.statement.lists(other.statement.signer) for part in self.below([one]))
-
-    def _revokes_anybody(self, one: Signed) -> bool:
-        return any(
-            revokes(part.statement, before=self._at[part.statement.prev].statement)
-            for part in self.below([one])
-        )
+    def _side(self, rival: Signed) -> _Side:
+        parts = [one.statement for one in self.below([rival])]
+        gone = (revoked(one, before=self._at[one.prev].statement) for one in parts)
+        return _Side(rival, frozenset(one.signer for one in parts), frozenset().union(*gone))
 
 
-def _reached(start: bytes, edges: Mapping[bytes, list[Signed]]) -> set[bytes]:
-    reached: set[bytes] = set()
+def _reached(start: int, edges: Mapping[int, list[int]]) -> set[int]:
+    reached: set[int] = set()
     waiting = [start]
     while waiting:
         here = waiting.pop()
         if here not in reached:
             reached.add(here)
-            waiting += [one.hash for one in edges[here]]
+            waiting += edges[here]
     return reached
 
 
-def revokes(statement: Statement, *, before: Statement) -> bool:
-    """Return whether `statement` no longer lists a device that `before` lists."""
-    return any(not statement.lists(one.key.raw) for one in before.devices)
+def revoked(statement: Statement, *, before: Statement) -> frozenset[bytes]:
+    """Return the keys of the devices that `before` lists and `statement` does not."""
+    kept = {one.key.raw for one in statement.devices}
+    return frozenset(one.key.raw for one in before.devices if one.key.raw not in kept)
