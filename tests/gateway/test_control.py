@@ -1,6 +1,7 @@
 """What the owner's commands and scripts ask, compared with docs/openapi.json answer by answer."""
 
 import asyncio
+import base64
 import json
 import re
 from collections.abc import AsyncIterator
@@ -17,7 +18,10 @@ from gateway.errors import DiskFull
 from tests.gateway.box import Box, open_box
 from tests.gateway.eventually import eventually
 from tests.gateway.phones import asks
+from tests.gateway.sync.people import Phone
+from wire.auth import Login
 from wire.codes import GatewayCode
+from wire.fields import Fields
 from wire.ids import SeatId
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -59,11 +63,21 @@ async def ask(box: Box, method: str, path: str, *, status: int = 200, **more: An
     return json.loads(content)
 
 
-async def paired(box: Box) -> str:
+async def log_in(box: Box, phone: Phone) -> dict[str, str]:
+    """Log a device in; return the headers that show it."""
+    nonce = await (await box.phones.post("/v1/challenge")).get_data(as_text=False)
+    login = Login.sign(phone.signing, channel=box.channel, nonce=nonce)
+    response = await box.phones.post("/v1/login", data=login.encode())
+    fields = Fields.read(await response.get_data(as_text=False), limit=256, what="login answer")
+    bearer = base64.urlsafe_b64encode(fields.raw(1)).decode().rstrip("=")
+    return {"Authorization": f"Bearer {bearer}"}
+
+
+async def paired(box: Box, phone: Phone | None = None) -> str:
     """Pair a phone; return the name of its seat."""
     shown = await ask(box, "POST", "/pair", status=201)
     code = GatewayCode.parse(shown["code"])
-    await box.ask(asks(code, channel=box.channel, confirmed=True))
+    await box.ask(asks(code, channel=box.channel, confirmed=True, phone=phone))
     await box.say(shown["id"], same=True)
     [seat] = (await ask(box, "GET", "/seats"))["seats"]
     return str(seat["seat"])
@@ -157,6 +171,16 @@ async def test_a_seat_is_removed_with_its_devices(box: Box) -> None:
     assert await ask(box, "GET", "/seats") == {"seats": []}
     refusal = await ask(box, "DELETE", f"/seats/{seat}", status=404)
     assert refusal["error"] == "no-such-seat"
+
+
+async def test_the_devices_of_a_removed_seat_are_logged_out_at_once(box: Box) -> None:
+    phone = Phone()
+    seat = await paired(box, phone)
+    headers = await log_in(box, phone)
+    assert (await box.phones.get("/v1/status", headers=headers)).status_code == 200
+    await ask(box, "DELETE", f"/seats/{seat}", status=204)
+
+    assert (await box.phones.get("/v1/status", headers=headers)).status_code == 401
 
 
 @pytest.mark.parametrize(
