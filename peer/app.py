@@ -9,7 +9,7 @@ again by every later call, and by `watch` while it runs.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +70,8 @@ class Shown:
     came: float
     unknown: bool = False
     """Whether it is something that only a newer app can show."""
+    state: str = ""
+    """Where it is, if it is ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,10 +310,10 @@ class Peer:
         await self.try_outbox()
         return contact
 
-    def rename(self, name: str, new_name: str) -> None:
-        """Call a contact something else."""
+    def rename(self, name: str, new_name: str) -> Contact:
+        """Call a contact something else; return the contact."""
         with self._store.transaction():
-            self.contacts.rename(self.contacts.named(name), new_name)
+            return self.contacts.rename(self.contacts.named(name), new_name)
 
     async def block(self, name: str) -> bool:
         """Take nothing more from a contact; return whether the gateway knows by now."""
@@ -404,7 +406,9 @@ class Peer:
                 if taken[-1].came is Came.NOT_YET:
                     return
 
-    async def watch(self, *, once: bool = False, until_idle: bool = False) -> AsyncIterator[Event]:
+    async def watch(
+        self, *, once: bool = False, until_idle: bool = False
+    ) -> AsyncGenerator[Event, None]:
         """Carry letters both ways as they come, until the caller stops.
 
         Args:
@@ -572,6 +576,7 @@ class Peer:
             "contacts": len(self.contacts.all()),
             "waiting": waiting,
             "missing": {one.contact: one.count for one in self._missing()},
+            "given_up": [],
         }
 
     # Inside

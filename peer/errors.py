@@ -15,7 +15,8 @@ PeerError
 ├── NoSuchContact       no contact of this name
 ├── NameTaken           another contact has it
 ├── TooLarge            it does not fit into a letter
-└── NoSuchFile          a file that cannot be read
+├── NoSuchFile          a file that cannot be read
+└── CannotSave          a file that came cannot be written
 
 Exit statuses: 1 for all of these, 2 for a command that was not understood.
 """
@@ -136,6 +137,12 @@ class NoSuchFile(PeerError):
     """A file that is not there or cannot be read."""
 
     code = "no-such-file"
+
+
+class CannotSave(PeerError):
+    """A file that came with a letter cannot be written where it was wanted."""
+
+    code = "cannot-save"
 
 
 SENTENCES = {

@@ -1,7 +1,7 @@
 """Contacts: whose card I hold, what I call them, and whether their check code was compared."""
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from peer.errors import NameTaken, NoSuchContact, PeerError
 from wire.card import MAX_CHAIN, MAX_STATEMENT, Card, Signed, Verdict
@@ -92,8 +92,8 @@ class Contacts:
         assert found is not None  # noqa: S101  # it was written just now
         return found
 
-    def rename(self, contact: Contact, name: str) -> None:
-        """Call a contact something else; they do not hear of it.
+    def rename(self, contact: Contact, name: str) -> Contact:
+        """Call a contact something else, and return it so; they do not hear of it.
 
         Raises:
             EmptyName: nothing to see in it.
@@ -106,6 +106,7 @@ class Contacts:
             if other.person != contact.person and other.name.casefold() == name.casefold():
                 raise NameTaken(f"you call somebody else {name!r} already")
         self._db.execute("UPDATE contact SET name = ? WHERE person = ?", (name, contact.person.raw))
+        return replace(contact, name=name)
 
     def block(self, contact: Contact) -> None:
         """Take nothing more from a contact."""
