@@ -29,7 +29,7 @@ from wire.places import DEFAULT_PORT, Place
 
 ENVIRONMENT: Final = "HOMEPOST_"
 PROGRAM: Final = "homepost-gateway"
-_NO_SETTINGS: Final = (f"{ENVIRONMENT}CONFIG", f"{ENVIRONMENT}COMMAND")
+_NO_SETTINGS: Final = (f"{ENVIRONMENT}CONFIG", f"{ENVIRONMENT}COMMAND", f"{ENVIRONMENT}HOME")
 """Variables that say where the settings are, and how we were called."""
 FILE_NAME: Final = "gateway.toml"
 SYSTEM_FILE: Final = Path("/etc/homepost") / FILE_NAME

@@ -41,7 +41,6 @@ from peer.ways.gateway_client import (
 from peer.ways.receiving import Came, Receiving, Taken
 from peer.ways.sending import Sending, State
 from peer.ways.tls import look_at, named
-from wire.auth import Channel, Login
 from wire.card import GatewayEntry, Role
 from wire.codes import ContactCode, GatewayCode
 from wire.errors import WireError, WrongCode
@@ -592,13 +591,8 @@ class Peer:
 
     @asynccontextmanager
     async def _client(self, destination: Destination) -> AsyncIterator[GatewayClient]:
-        me = self.me
-
-        def signs(*, channel: Channel, nonce: bytes) -> Login:
-            return Login.sign(me.signing, channel=channel, nonce=nonce)
-
         async with connect(destination, learned=self._certificates.learn) as connection:
-            yield GatewayClient(connection, signs)
+            yield GatewayClient(connection, self.me.signs)
 
     @asynccontextmanager
     async def _home(self) -> AsyncIterator[GatewayClient]:

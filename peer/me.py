@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Final
 
-from nacl.signing import SigningKey
-
 from peer.errors import NoPerson, NotPaired, PersonExists
 from peer.keys.birth import begin_person, state_gateways
 from peer.keys.person import Identity
 from peer.people.contacts import follow
 from peer.store import Store
 from peer.ways.gateway_client import Destination
+from wire.auth import Channel, Login
 from wire.card import MAX_CHAIN, MAX_STATEMENT, Card, GatewayEntry, Role
 from wire.codec import Value, decode, encode
 from wire.errors import Malformed
@@ -75,10 +74,9 @@ class Me:
         """Who I am."""
         return self.identity.person
 
-    @property
-    def signing(self) -> SigningKey:
-        """The key with which this device signs."""
-        return self.identity.device.signing
+    def signs(self, *, channel: Channel, nonce: bytes) -> Login:
+        """Answer a login challenge as this device."""
+        return Login.sign(self.identity.device.signing, channel=channel, nonce=nonce)
 
     @property
     def name(self) -> str:
