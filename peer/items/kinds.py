@@ -173,7 +173,8 @@ Content = Letter | Resend | Gone | Heartbeat | CardUpdate | Lanes | Reset | Unkn
 class Item:
     """What is signed: who says what, and when by the author's clock.
 
-    `time` is a hybrid logical clock: milliseconds since 1970 in the upper 48 bits, a counter below.
+    `time` is a hybrid logical clock: milliseconds since 1970, and a counter in the lowest 16 bits;
+    below 2**63, so that every store can hold it.
     """
 
     author: PersonId
@@ -218,7 +219,7 @@ class Item:
         version = fields.integer(0, low=1, high=255)
         kind = fields.integer(1, low=0, high=MAX_NUMBER)
         author, device = PersonId(fields.raw(2)), DeviceId(fields.raw(3))
-        time = fields.integer(4, low=0, high=(1 << 64) - 1)
+        time = fields.integer(4, low=0, high=MAX_NUMBER)
         nonce = fields.raw(5, size=NONCE_BYTES)
         content = value.get(6) if isinstance(value, dict) else None
         must = fields.list(7, limit=64) if fields.has(7) else []

@@ -53,7 +53,7 @@ ITEMS = st.builds(
     Item,
     st.just(ANA),
     st.just(DEVICE),
-    st.integers(0, (1 << 64) - 1),
+    st.integers(0, (1 << 63) - 1),
     st.binary(min_size=16, max_size=16),
     CONTENTS,
 )
@@ -163,6 +163,11 @@ def test_the_clock_counts_milliseconds_above_a_counter() -> None:
     assert now_as_time(1.5) == 1500 << 16
     assert now_as_time(-5.0) == 0
     assert _item(Heartbeat()).seconds == 0
+
+
+def test_a_time_that_no_store_holds_is_refused() -> None:
+    with pytest.raises(Malformed):
+        Item.decode(_changed(Heartbeat(), _4=1 << 63))
 
 
 def test_secrets_and_words_do_not_show() -> None:
