@@ -50,6 +50,8 @@ def set_up_logging(*, level: str, style: str, stream: TextIO | None = None) -> N
     limited = logging.getLogger("asyncio")
     limited.filters[:] = [Dam(time.monotonic)]
     limited.setLevel(logging.WARNING)
+    # At debug it writes down every value that goes into the store: ids of seats and lanes.
+    logging.getLogger("aiosqlite").setLevel(logging.WARNING)
     logging.raiseExceptions = False  # a closed stderr must not become a second trouble
     logging.captureWarnings(True)
 

@@ -86,6 +86,7 @@ class Connection:
         self._destination = destination
         self._learned = learned
         self._certificate = destination.certificate
+        self._tls: ssl.SSLContext | None = None
         self._place: Place | None = None
 
     async def channel(self) -> Channel:
@@ -170,6 +171,7 @@ class Connection:
         _, certificate = await look_at(place, named(self._destination.gateway))
         if certificate != self._certificate:
             self._certificate = certificate
+            self._tls = None
             self._learned(self._destination.gateway, certificate)
 
     async def _look_again(self) -> None:
@@ -180,8 +182,11 @@ class Connection:
         return f"https://{self._place}{path}"
 
     def _context(self) -> ssl.SSLContext:
+        """Return how TLS is spoken; always the same, since connections are kept for its like."""
         assert self._certificate is not None  # noqa: S101  # _find leaves one
-        return pinned(self._certificate)
+        if self._tls is None:
+            self._tls = pinned(self._certificate)
+        return self._tls
 
     def _not_there(self) -> str:
         where = ", ".join(str(one) for one in self._destination.places) or "any known address"

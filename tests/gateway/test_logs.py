@@ -36,6 +36,7 @@ def logging_as_before() -> Iterator[None]:
     root.handlers[:], asyncio_log.filters[:] = handlers, filters
     root.setLevel(level)
     asyncio_log.setLevel(logging.NOTSET)
+    logging.getLogger("aiosqlite").setLevel(logging.NOTSET)
     logging.raiseExceptions = raising
     logging.captureWarnings(False)
 
@@ -214,3 +215,11 @@ def test_asyncio_cannot_fill_the_disk() -> None:
         logging.getLogger("asyncio").error("socket.accept() out of system resource")
 
     assert len(stream.getvalue().splitlines()) == BURST
+
+
+def test_the_store_writes_no_values_into_the_log_even_at_its_most_talkative() -> None:
+    out = io.StringIO()
+    set_up_logging(level="debug", style="plain", stream=out)
+    logging.getLogger("aiosqlite").debug("executing %r", (b"a lane id",))
+
+    assert out.getvalue() == ""
