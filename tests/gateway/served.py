@@ -114,7 +114,7 @@ class Served:
     async def raw(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect without any HTTP."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls)
-        self.stack.callback(writer.transport.abort)
+        self.stack.callback(lambda: writer.transport.abort())  # keeps the writer alive
         return reader, writer
 
     async def say(self, data: bytes, *, within: float = 10.0) -> bytes:
