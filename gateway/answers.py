@@ -33,7 +33,6 @@ def answer_errors(app: Quart) -> None:
     """Let `app` answer every refusal and every error in JSON."""
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # nothing is at a second address, and nobody is sent on
-    app.url_map.strict_slashes = False
 
     @app.errorhandler(Refusal)
     async def refused(refusal: Refusal) -> tuple[Response, int]:

@@ -210,7 +210,7 @@ class Auth:
         now = self._clock.monotonic()
         self._sessions = {key: one for key, one in self._sessions.items() if one.ends >= now}
         own = [key for key, one in self._sessions.items() if one.caller.device == device]
-        for key in own[: len(own) - BEARERS_OF_DEVICE + 1]:
+        for key in own[: max(0, len(own) - BEARERS_OF_DEVICE + 1)]:
             del self._sessions[key]
 
 
