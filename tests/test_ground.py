@@ -70,7 +70,11 @@ class Copy:
 def copy_to(folder: Path) -> Copy:
     """Copy what git knows of the project to a folder of this name with a space in it."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "-c", "safe.directory=*", "ls-files", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     place = folder / "my box"
     for name in filter(None, listed.split("\0")):
