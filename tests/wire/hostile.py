@@ -14,9 +14,9 @@ def damaged(good: bytes) -> st.SearchStrategy[bytes]:
         place.map(lambda at: good[:at]),
         st.binary(min_size=1, max_size=9).map(lambda more: good + more),
         st.tuples(place, st.integers(1, 255)).map(
-            lambda change: good[: change[0]]
-            + bytes([good[change[0]] ^ change[1]])
-            + good[change[0] + 1 :]
+            lambda change: (
+                good[: change[0]] + bytes([good[change[0]] ^ change[1]]) + good[change[0] + 1 :]
+            )
         ),
         st.tuples(place, place).map(lambda cut: good[: min(cut)] + good[max(cut) :]),
         st.tuples(place, place).map(lambda part: good[: max(part)] + good[min(part) :]),

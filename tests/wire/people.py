@@ -17,7 +17,7 @@ EXPIRES = 1_900_000_000
 
 def named(name: str, size: int = 32) -> bytes:
     """Return bytes that only this name has."""
-    return hashlib.blake2b(name.encode(), digest_size=size).digest()
+    return hashlib.shake_256(name.encode()).digest(size)
 
 
 def signing(name: str) -> SigningKey:
