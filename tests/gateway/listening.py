@@ -156,15 +156,22 @@ def frame(
 
 @asynccontextmanager
 async def listening(
-    folder: Path, *, caps: Caps = ROOMY, grace: float = 1.0
+    folder: Path, *, caps: Caps = ROOMY, grace: float = 1.0, behind: Any = None
 ) -> AsyncIterator[Listening]:
-    """Let a small application listen."""
+    """Let a small application listen, or the one given as `behind`."""
     pem = folder / "tls.pem"
     pem.write_bytes(make_certificate(SigningKey.generate(), folder))
     opened = socket.create_server(("127.0.0.1", 0))
     app, stop, port = Small(), asyncio.Event(), opened.getsockname()[1]
     serving = asyncio.create_task(
-        serve_phones(app, sockets=[opened], tls=pem, caps=caps, stop=stop.wait, grace=grace)
+        serve_phones(
+            behind or app,
+            sockets=[opened],
+            tls=pem,
+            caps=caps,
+            stop=stop.wait,
+            grace=grace,
+        )
     )
     certificate = pem.read_text().partition("-----BEGIN PRIVATE")[0]
     try:
