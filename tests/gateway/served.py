@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import secrets
 import socket
 import ssl
@@ -111,6 +112,12 @@ class Served:
         await handset.login()
         return handset
 
+    async def enrolled_beside(self, first: "Handset") -> "Handset":
+        """Return another phone of the same person, logged in."""
+        phone = Phone()
+        first.person.take(first.person.device_statement(first.phone, first.phone, phone))
+        return await self.enrolled(first.person, phone)
+
     async def raw(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect without any HTTP."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls)
@@ -151,7 +158,9 @@ class Visitor:
         headers: dict[str, str] | None = None,
     ) -> Answer:
         """Ask once."""
-        async with self.session.request(method, path, data=data, headers=headers) as response:
+        async with self.session.request(
+            method, path, data=io.BytesIO(data), headers=headers
+        ) as response:
             return await _answer(response)
 
     async def nonce(self) -> bytes:
@@ -256,6 +265,12 @@ class Handset:
         found = more[0] if more else Parcels(())
         assert isinstance(found, Parcels)
         return hello, found
+
+    async def waiting(self) -> object:
+        """Return how many parcels wait for the seat."""
+        status = (await self.ask("GET", "/v1/status")).json
+        assert status is not None
+        return status["waiting"]
 
     async def live(self, cursor: Cursor = NOWHERE) -> "LiveLine":
         """Connect and resume; return the line after its Hello."""
