@@ -76,8 +76,8 @@ def _ordered(value: object, *, depth: int) -> object:
         return [_ordered(part, depth=depth + 1) for part in value]
     if isinstance(value, dict):
         # Keys are non-negative integers, whose encodings sort as the numbers do.
-        if not all(type(key) is int and key >= 0 for key in value):
-            raise ValueError("a map key that is no integer from 0")
+        if not all(type(key) is int and 0 <= key < (1 << 64) for key in value):
+            raise ValueError("a map key that is no integer from 0 of at most 64 bits")
         return {key: _ordered(value[key], depth=depth + 1) for key in sorted(value)}
     raise ValueError(f"a {type(value).__name__} has no place in a message")
 
