@@ -151,11 +151,21 @@ class Box:
     module: str = "gateway.cli"
     """What is started; a test puts a gateway that misbehaves here."""
     flags: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    shown: str | None = None
+    """Where phones are told to look, if not straight at its port."""
+    said: str = ""
+    """What its earlier processes wrote to their error outputs."""
 
     @property
     def place(self) -> str:
         """Where phones find it."""
-        return f"127.0.0.1:{self.port}"
+        return self.shown or f"127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """All that it has logged, from its first start on."""
+        return self.said + (self.process.errors if self.process else "")
 
     async def start(self) -> None:
         """Start it and wait until it says that it is ready.
@@ -183,7 +193,7 @@ class Box:
                 "--hosts",
                 self.place,
                 *self.flags,
-                environment={"NOTIFY_SOCKET": f"{folder}/ready"},
+                environment={**self.environment, "NOTIFY_SOCKET": f"{folder}/ready"},
             )
             await self._until_ready(self.process, ready)
 
@@ -210,7 +220,9 @@ class Box:
         if self.process is None:
             return 0
         process, self.process = self.process, None
-        return await process.stop(signal_number)
+        status = await process.stop(signal_number)
+        self.said += process.errors
+        return status
 
     async def command(self, *arguments: str) -> Event:
         """Run an owner's command with `--json` and return the one line it prints."""
