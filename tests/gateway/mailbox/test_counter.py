@@ -1,0 +1,156 @@
+"""Where parcels are handed in, over real connections."""
+
+import asyncio
+import secrets
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.mailbox import counter
+from tests.gateway.eventually import eventually
+from tests.gateway.mailbox.house import parcel
+from tests.gateway.served import LiveLine, Served, Visitor, letters, open_served
+from wire.frames import Deposit, Ping, Proved, Result, Results, encode_frame
+from wire.lanes import Lane, LaneSecret
+from wire.parcel import Parcel
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    async with open_served(tmp_path / "box") as opened:
+        yield opened
+
+
+async def at_the_counter(visitor: Visitor, lane: Lane) -> LiveLine:
+    """Open a connection for deposits."""
+    return LiveLine(await visitor.connect("/v1/deposit", await visitor.opening(lane)))
+
+
+def results(found: Results) -> list[Result]:
+    return [one.result for one in found.outcomes]
+
+
+async def test_deposits_are_answered_one_by_one_in_their_order(served: Served) -> None:
+    bob = await served.enrolled()
+    lane = await bob.lane()
+    anna = await served.visitor()
+    line = await at_the_counter(anna, lane)
+
+    for tag in range(5):
+        await line.send(Deposit(tag, tuple(anna.prove(lane, one) for one in letters(lane, 3))))
+    answers = [await line.frame(Results) for _ in range(5)]
+
+    assert [one.tag for one in answers] == [0, 1, 2, 3, 4]
+    assert [results(one) for one in answers] == [[Result.STORED] * 3] * 5
+    assert await bob.waiting() == 15
+
+
+async def test_each_parcel_of_a_batch_stands_or_falls_alone(served: Served) -> None:
+    bob, eve = await served.enrolled(), await served.enrolled()
+    lane, other = await bob.lane(), await eve.lane()
+    anna = await served.visitor()
+    nobodys = LaneSecret(secrets.token_bytes(32)).at(served.channel.gateway)
+    good, foreign, unknown, forged = (
+        parcel(lane), parcel(other), parcel(nobodys), parcel(lane)
+    )  # fmt: skip
+    line = await at_the_counter(anna, lane)
+
+    await line.send(
+        Deposit(
+            1,
+            (
+                anna.prove(lane, good),
+                anna.prove(other, foreign),
+                anna.prove(nobodys, unknown),
+                Proved(bytes(16), forged),
+                anna.prove(lane, good),
+                anna.prove(lane, changed(good)),
+            ),
+        )
+    )
+
+    assert results(await line.frame(Results)) == [
+        Result.STORED,
+        Result.STORED,
+        Result.LANE_REFUSED,
+        Result.LANE_REFUSED,
+        Result.STORED,
+        Result.ID_TAKEN,
+    ]
+    assert (await bob.waiting(), await eve.waiting()) == (1, 1)
+
+
+def changed(one: Parcel) -> Parcel:
+    """Return another parcel under the same id."""
+    return parcel(one.lane, id=one.id)
+
+
+async def test_a_full_lane_is_told_without_saying_how_full(served: Served) -> None:
+    bob = await served.enrolled()
+    small = await bob.lane(bytes_waiting=1000)
+    anna = await served.visitor()
+    line = await at_the_counter(anna, small)
+    waits = set()
+    for _ in range(6):
+        await line.send(Deposit(1, (anna.prove(small, parcel(small)),)))
+        [outcome] = (await line.frame(Results)).outcomes
+        waits.add((outcome.result, outcome.retry_after))
+
+    assert waits == {(Result.STORED, 0), (Result.MAILBOX_FULL, 3600)}
+
+
+@pytest.mark.parametrize(
+    "message", [b"", encode_frame(Ping()), b"\x20" + bytes(6), b"\x20\0\0\0\1\xff\xff", "text"]
+)
+async def test_what_is_no_deposit_ends_the_connection(served: Served, message: bytes | str) -> None:
+    lane = await (await served.enrolled()).lane()
+    line = await at_the_counter(await served.visitor(), lane)
+
+    if isinstance(message, str):
+        await line.socket.send_str(message)
+    else:
+        await line.socket.send_bytes(message)
+
+    assert await line.farewell() == "malformed"
+
+
+async def test_whoever_deposits_nothing_is_not_kept(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counter, "IDLE_SECONDS", 0.1)
+    lane = await (await served.enrolled()).lane()
+    line = await at_the_counter(await served.visitor(), lane)
+
+    assert await line.farewell() == "too-slow"
+
+
+async def test_a_connection_for_deposits_ends_when_the_gateway_does(served: Served) -> None:
+    lane = await (await served.enrolled()).lane()
+    line = await at_the_counter(await served.visitor(), lane)
+    await line.send(Deposit(1, (Proved(bytes(16), parcel(lane)),)))
+    await line.frame(Results)
+
+    served.gateway.close()
+
+    assert await line.farewell() == "going-away"
+
+
+async def test_a_recipient_hears_of_what_came_from_somebody_who_hung_up(served: Served) -> None:
+    bob = await served.enrolled()
+    lane = await bob.lane()
+    live = await bob.live()
+    anna = await served.visitor()
+    line = await at_the_counter(anna, lane)
+    inside = served.gateway.front._counter
+    gate = threading.Event()
+    holding = asyncio.create_task(served.gateway.database.write(lambda _: gate.wait(30)))
+    await line.send(Deposit(1, (anna.prove(lane, parcel(lane)),)))
+    await eventually(lambda: bool(inside._running))
+    await line.socket.close()
+    await eventually(lambda: not inside._open)
+    gate.set()
+
+    assert await holding
+    assert await live.collect(1) == [1]
