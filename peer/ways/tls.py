@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from peer.errors import GatewayNotThere, WrongGateway
@@ -101,7 +102,13 @@ def _vouched(der: bytes, expected: Expected) -> GatewayId:
             raise NotSigned("the voucher has another length")
         gateway = GatewayId(value[:32])
         check_extension(value, spki=spki, gateway=gateway)
-    except (ValueError, x509.ExtensionNotFound, NotSigned):
+    except (
+        ValueError,
+        UnsupportedAlgorithm,
+        x509.ExtensionNotFound,
+        x509.DuplicateExtension,
+        NotSigned,
+    ):
         raise WrongGateway(_WRONG) from None
     if not expected(gateway):
         raise WrongGateway(_WRONG)
