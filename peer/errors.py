@@ -14,6 +14,8 @@ PeerError
 ├── NobodyAnswered      the other side did not come in time
 ├── NoSuchContact       no contact of this name
 ├── NameTaken           another contact has it
+├── EmptyName           a name with nothing to see in it
+├── Blocked             somebody whom we have blocked
 ├── TooLarge            it does not fit into a letter
 ├── NoSuchFile          a file that cannot be read
 └── CannotSave          a file that came cannot be written
@@ -125,6 +127,18 @@ class NameTaken(PeerError):
     """Another contact goes by this name."""
 
     code = "name-taken"
+
+
+class EmptyName(PeerError):
+    """A name has at least one character that can be seen."""
+
+    code = "empty-name"
+
+
+class Blocked(PeerError):
+    """Nobody writes to somebody whom he has blocked."""
+
+    code = "blocked"
 
 
 class TooLarge(PeerError):

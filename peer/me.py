@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from peer.errors import NoPerson, NotPaired, PersonExists
+from peer.errors import EmptyName, NoPerson, NotPaired, PersonExists
 from peer.keys.birth import begin_person, state_gateways
 from peer.keys.person import Identity
-from peer.people.contacts import follow
+from peer.people.contacts import clean_name, follow
 from peer.store import Store
 from peer.ways.gateway_client import Destination
 from wire.auth import Channel, Login
@@ -18,6 +18,7 @@ from wire.ids import GatewayId, PersonId
 from wire.places import Place
 
 MAX_PLACES: Final = 8
+PREKEYS_LOOKED_AT: Final = "prekeys-looked-at"
 _NAME, _CARD, _HOME, _CURSOR, _TOLD = "name", "card", "gateway", "cursor", "card-told"
 
 
@@ -61,7 +62,10 @@ class Me:
 
         Raises:
             PersonExists: there is one already.
+            EmptyName: nothing to see in the name.
         """
+        if not (name := clean_name(name)):
+            raise EmptyName("a name needs at least one character")
         if store.note(_CARD) is not None:
             raise PersonExists("there is a person on this phone already; use another --home")
         _, card = begin_person(store.vault, role=role, now=now)
@@ -134,6 +138,14 @@ class Me:
         if before is None or before.gateway != home.gateway:
             self._store.keep_note(_CURSOR, None)
 
+    def furnish_anew(self) -> None:
+        """Tell the gateway everything again: after a pairing its seat may be a new one."""
+        self._store.keep_note(_TOLD, None)
+        self._store.keep_note(PREKEYS_LOOKED_AT, None)
+        self._store.db.execute(
+            "UPDATE lane_given SET gateway = NULL, lane = NULL WHERE NOT revoked"
+        )
+
     @property
     def cursor(self) -> Cursor:
         """How far my mailbox has been collected."""
@@ -141,8 +153,17 @@ class Me:
         return NOWHERE if data is None else Cursor.decode(data)
 
     def keep_cursor(self, cursor: Cursor) -> None:
-        """Note how far my mailbox has been collected, with what was collected."""
-        self._store.keep_note(_CURSOR, cursor.encode())
+        """Note how far my mailbox has been collected, with what was collected.
+
+        Within an epoch it only rises: another process may have come further.
+        """
+        held = self.cursor
+        if held.epoch != cursor.epoch or held.seq < cursor.seq:
+            self._store.keep_note(_CURSOR, cursor.encode())
+
+    def forget_cursor(self) -> None:
+        """Begin the mailbox anew: the gateway does not know the cursor."""
+        self._store.keep_note(_CURSOR, None)
 
 
 class Certificates:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from peer import show
-from peer.app import Shown
 from peer.errors import CannotSave
 from peer.items.kinds import File
+from peer.letterbox import Shown
 
 _INDENT: Final = "  "
 _UNSAFE: Final = frozenset('/\\<>:"|?*')
@@ -60,20 +60,20 @@ def status_lines(status: dict[str, Any]) -> list[str]:
             box = f"answers at {places}"
         case why:
             box = why
-    waiting = status["waiting"]
+    waiting = status["letters_waiting"]
     rows = [
         ("You", f"{show.name(status['name'])} ({status['person'][:8]}…)"),
         ("Box", box),
         ("Contacts", str(status["contacts"])),
-        ("Waiting", f"{count(waiting, 'item')} to be sent" if waiting else "nothing to be sent"),
+        ("Waiting", f"{count(waiting, 'letter')} to be sent" if waiting else "nothing to be sent"),
     ]
     if (mailbox := status["mailbox"]) is not None:
         used, limit = size(mailbox["bytes"]), size(mailbox["limit_bytes"])
         rows.append(("Mailbox", f"{count(mailbox['waiting'], 'parcel')}, {used} of {limit}"))
     for name, missing in status["missing"].items():
         rows.append(("Missing", f"{count(missing, 'letter')} from {show.name(name)}; asked again"))
-    for name, why in status["given_up"]:
-        rows.append(("Given up", f"a letter to {show.name(name)}: {show.text(why)}"))
+    for one in status["given_up"]:
+        rows.append(("Given up", f"a letter to {show.name(one['to'])}: {show.text(one['why'])}"))
     return [f"{name:<9} {text}" for name, text in rows]
 
 

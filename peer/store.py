@@ -12,8 +12,8 @@ one process writes at the instant in which another one copies the log back
 SQLite looks again now and then, where the kernel wakes one after the other: of fifty at once
 nobody is left out.
 
-A file of another program or of a newer one is refused before SQLite touches it. Migrations run
-forward, all in one transaction. No copy is made before them: a ratchet that is put back to an older
+A file of another program or of a newer one is refused and left alone. Migrations run forward, all
+in one transaction. No copy is made before them: a ratchet that is put back to an older
 state seals two letters under one key.
 """
 
@@ -29,6 +29,7 @@ from typing import Final
 from peer.errors import NewerStore, StoreUnusable
 from peer.keys.errors import Damaged
 from peer.keys.vault import Vault
+from peer.schema import MIGRATIONS
 
 FILE_NAME: Final = "phone.sqlite"
 LOCK_NAME: Final = "phone.lock"
@@ -36,100 +37,6 @@ APPLICATION_ID: Final = 0x48505045
 """`HPPE`: tells our files from others' (PRAGMA application_id)."""
 BUSY_SECONDS: Final = 60.0
 """How long SQLite waits for a program that does not know our lock, such as a backup."""
-
-_MAGIC: Final = b"SQLite format 3\0"
-_HEADER_BYTES: Final = 100
-
-MIGRATIONS: Final = (
-    """
-CREATE TABLE note (
-    name TEXT PRIMARY KEY,
-    value BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE certificate (
-    gateway BLOB PRIMARY KEY,
-    der BLOB NOT NULL                    -- checked against the gateway's key when it was stored
-) STRICT, WITHOUT ROWID;
-CREATE TABLE contact (
-    person BLOB PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,           -- what I call them
-    introduced TEXT NOT NULL,            -- what they call themselves
-    chain BLOB NOT NULL,                 -- their card: CBOR list of statements
-    verified INTEGER NOT NULL,           -- whether the check code was compared
-    blocked INTEGER NOT NULL DEFAULT 0,
-    added REAL NOT NULL,                 -- Unix seconds, as every time here
-    asked REAL NOT NULL DEFAULT 0,       -- when missing letters were last asked for
-    asked_for BLOB NOT NULL DEFAULT x''  -- hash of what was asked for
-) STRICT, WITHOUT ROWID;
-CREATE TABLE lane_given (                -- lanes on which a contact writes to me
-    person BLOB NOT NULL,
-    class INTEGER NOT NULL,
-    secret BLOB NOT NULL UNIQUE,
-    gateway BLOB,                        -- where it is registered; NULL: nowhere yet
-    lane BLOB,                           -- its id there
-    revoked INTEGER NOT NULL DEFAULT 0,  -- to be taken back at the gateway
-    PRIMARY KEY (person, class, secret)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX lane_given_by_id ON lane_given (lane);
-CREATE TABLE lane_taken (                -- lanes on which I write to a contact
-    person BLOB NOT NULL,
-    class INTEGER NOT NULL,
-    secret BLOB NOT NULL,
-    PRIMARY KEY (person, class)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE letter (                    -- what people see
-    number INTEGER PRIMARY KEY,          -- in the order in which it came or was written
-    item BLOB NOT NULL UNIQUE,
-    person BLOB NOT NULL,
-    outgoing INTEGER NOT NULL,
-    raw BLOB NOT NULL,                   -- signed bytes, exactly as received
-    written REAL NOT NULL,               -- by its author's clock
-    came REAL NOT NULL,
-    shown INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE TABLE outgoing (                  -- items on their way; sealed as soon as that is possible
-    number INTEGER PRIMARY KEY,
-    person BLOB NOT NULL,
-    item BLOB NOT NULL,
-    raw BLOB NOT NULL,
-    again INTEGER NOT NULL DEFAULT 0,    -- the number under which it was sent before
-    parcel BLOB,                         -- NULL: not sealed yet
-    purge BLOB,
-    body BLOB,
-    made REAL NOT NULL,
-    tries INTEGER NOT NULL DEFAULT 0,
-    next_try REAL NOT NULL DEFAULT 0,
-    trouble TEXT NOT NULL DEFAULT '',    -- code of the last refusal
-    claimed REAL NOT NULL DEFAULT 0,     -- until when one process has it to itself
-    claimed_by BLOB NOT NULL DEFAULT x''
-) STRICT;
-CREATE TABLE sent (                      -- kept for thirty days, to be sent again when asked for
-    person BLOB NOT NULL,
-    number INTEGER NOT NULL,
-    item BLOB NOT NULL,
-    raw BLOB NOT NULL,
-    made REAL NOT NULL,
-    gateway BLOB,                        -- where it was stored; NULL: still on its way
-    PRIMARY KEY (person, number)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX sent_by_item ON sent (item);
-CREATE TABLE trouble (                   -- parcels that could not be opened
-    number INTEGER PRIMARY KEY,
-    person BLOB NOT NULL,
-    parcel BLOB NOT NULL UNIQUE,
-    code TEXT NOT NULL,
-    came REAL NOT NULL,
-    shown INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE TABLE exchange (                  -- an addition that is under way
-    slot BLOB PRIMARY KEY,
-    side BLOB,                           -- the guest's word; NULL: we are the host
-    state BLOB NOT NULL,
-    compared INTEGER NOT NULL DEFAULT 0,
-    expires INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-""",
-)
 
 
 class Lock:
@@ -257,19 +164,14 @@ def _private(path: Path) -> int:
 
 def _connect(path: Path) -> sqlite3.Connection:
     try:
-        # SQLite would make the file, and the two beside it, as readable as the umask allows.
-        handle = _private(path)
-        try:
-            _check_header(path, os.pread(handle, _HEADER_BYTES, 0))
-        finally:
-            os.close(handle)
+        _make_private(path)
         connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
     except OSError as error:
         raise _cannot_open(path, error) from error
     except sqlite3.Error as error:
         raise StoreUnusable(sentence(error, path)) from error
     try:
-        _prepare(connection)
+        _prepare(connection, path)
     except sqlite3.Error as error:
         connection.close()
         raise StoreUnusable(sentence(error, path)) from error
@@ -279,25 +181,22 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _check_header(path: Path, header: bytes) -> None:
-    """Refuse what is not ours, or too new. Source: https://www.sqlite.org/fileformat2.html §1.3."""
-    if not header:
-        return
-    if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
-        raise StoreUnusable(_damaged(path))
-    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
-        raise StoreUnusable(f"{path} belongs to another program; choose another folder with --home")
-    version = int.from_bytes(header[60:64], "big")
-    if version > len(MIGRATIONS):
-        raise NewerStore(
-            f"{path} was written by a newer Homepost (its form is {version}, this program knows"
-            f" {len(MIGRATIONS)}); update this program. The file was left as it is"
-        )
+def _make_private(path: Path) -> None:
+    """Make the file, or close it to others: SQLite gives the two beside it the same rights.
+
+    An existing file is not opened here: closing it again would end the locks that SQLite holds on
+    it in this process (https://www.sqlite.org/howtocorrupt.html §2.2).
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        with suppress(PermissionError):
+            path.chmod(0o600)
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
-    """Set up the connection and bring the file up to date, under the lock."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Check whose file it is, set up the connection, bring the file up to date; under the lock."""
+    version = _check_version(connection, path)
     if version == 0:
         # First of all it is marked as ours: a power cut here leaves nothing that we would refuse.
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -309,9 +208,23 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA trusted_schema = OFF")
     if version < len(MIGRATIONS):
         _migrate(connection, version)
-        # The version reaches the first page at once, where an older program looks for it.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    connection.execute("SELECT count(*) FROM note").fetchone()  # a damaged file says so now
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the file's version, having only read it."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION_ID and (application or version or tables):
+        raise StoreUnusable(f"{path} belongs to another program; choose another folder with --home")
+    if version > len(MIGRATIONS):
+        raise NewerStore(
+            f"{path} was written by a newer Homepost (its form is {version}, this program knows"
+            f" {len(MIGRATIONS)}); update this program. The file was left as it is"
+        )
+    if version and not tables:
+        raise StoreUnusable(_damaged(path))
+    return int(version)
 
 
 def _migrate(connection: sqlite3.Connection, version: int) -> None:

@@ -5,7 +5,9 @@ command that was ended goes on where it stood when the same code is given again
 (docs/protocol.md §7, §11).
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -33,6 +35,11 @@ from wire.errors import WireError
 from wire.ids import PersonId, SlotId
 from wire.rendezvous import SIDE_BYTES
 
+DECLINED: Final = b"\0"
+"""Written in place of message 3 or 4 by a side whose screen showed another check code: the other
+need not wait. Who forges it can only do what a gateway that says nothing can do as well."""
+KEPT_SECONDS: Final = 3600.0
+"""How long a state is kept once its code is over."""
 ANSWER_SECONDS: Final = 120.0
 """How long the other phone may take for its next message: two people compare six digits."""
 
@@ -40,6 +47,8 @@ T = TypeVar("T")
 
 Ask = Callable[[int], Awaitable[bool]]
 """Shows a check number; returns whether the other screen shows the same."""
+OnCode = Callable[[ContactCode], Awaitable[None]]
+"""Shows a code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,7 @@ class Adding:
         )
         host = Host.begin(code)
         with self.store.transaction():
-            self._keep(host.code, host.save(), side=None)
+            self._keep(host.code, host.save())
         await gateway.open_slot(host.code.slot)
         return host
 
@@ -89,11 +98,16 @@ class Adding:
         """
         slot = host.code.slot
         one = await self._wait(lambda: gateway.read_slot(slot, 1), self._left(host.code))
-        host = self._step(lambda: host.hear_one(one), host.code, side=None)
+        host = self._hear(lambda: host.hear_one(one))
+        with self.store.transaction():
+            self._keep(host.code, host.save())
         await gateway.write_slot(slot, 2, host.message_two)
-        if ask is not None and not await ask(host.check):
+        if not await self._same(host.code, host.check, ask):
+            await gateway.write_slot(slot, 4, DECLINED)
             raise self._refused(host.code)
         three = await self._wait(lambda: gateway.read_slot(slot, 3), ANSWER_SECONDS)
+        if three == DECLINED:
+            raise self._refused(host.code)
         host, met = self._hear(lambda: host.hear_three(three))
         contact, host = self._meet_as_host(host, met, verified=ask is not None)
         await furnish(self.store, self.me, gateway, now=self.now())
@@ -107,7 +121,7 @@ class Adding:
             ours = self._introduction(met.person)
             contact = self._remember(met, verified=verified)
             ready = host.introduce(ours, device=self.me.identity.device)
-            self._keep(ready.code, ready.save(), side=None)
+            self._keep(ready.code, ready.save())
         return contact, ready
 
     # The guest: has read a code, and need not be paired with anybody
@@ -147,7 +161,8 @@ class Adding:
         await slot.write_slot(code.slot, 1, guest.message_one, side=side)
         two = await self._wait(lambda: slot.read_slot(code.slot, 2), self._left(code))
         guest = self._guest_step(lambda: guest.hear_two(two), side=side)
-        if ask is not None and not await ask(guest.check):
+        if not await self._same(code, guest.check, ask):
+            await slot.write_slot(code.slot, 3, DECLINED, side=side)
             raise self._refused(code)
         with self.store.transaction():
             ours = self._introduction(code.person)
@@ -158,6 +173,8 @@ class Adding:
         assert guest.three is not None  # noqa: S101  # introduce made it
         await slot.write_slot(code.slot, 3, guest.three, side=side)
         four = await self._wait(lambda: slot.read_slot(code.slot, 4), ANSWER_SECONDS)
+        if four == DECLINED:
+            raise self._refused(code)
         met = self._hear(lambda: guest.hear_four(four))
         with self.store.transaction():
             contact = self._remember(met, verified=ask is not None)
@@ -196,12 +213,15 @@ class Adding:
         contacts = Contacts(self.store.db)
         return contacts.add(theirs.card, introduced=theirs.name, verified=verified, now=now)
 
-    def _keep(self, code: ContactCode, state: bytes, *, side: bytes | None) -> None:
-        self.store.db.execute("DELETE FROM exchange WHERE expires < ?", (self.now() - 3600,))
-        self.store.db.execute(
-            "INSERT INTO exchange (slot, side, state, expires) VALUES (?, ?, ?, ?)"
+    def _keep(self, code: ContactCode, state: bytes, *, side: bytes | None = None) -> None:
+        """Store an exchange; `side` is the guest's."""
+        db = self.store.db
+        db.execute("DELETE FROM exchange WHERE expires < ?", (self.now() - KEPT_SECONDS,))
+        person = None if side is None else code.person.raw
+        db.execute(
+            "INSERT INTO exchange (slot, person, side, state, expires) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (slot) DO UPDATE SET state = excluded.state",
-            (code.slot.raw, side, state, code.expires),
+            (code.slot.raw, person, side, state, code.expires),
         )
 
     def _forget(self, code: ContactCode) -> None:
@@ -215,6 +235,15 @@ class Adding:
             " begin again with a new code"
         )
 
+    async def _same(self, code: ContactCode, number: int, ask: Ask | None) -> bool:
+        """Let the check codes be compared while the code is good; no answer is no."""
+        if ask is None:
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._left(code)):
+                return await ask(number)
+        return False
+
     def _left(self, code: ContactCode) -> float:
         return max(1.0, code.expires - self.now())
 
@@ -223,12 +252,6 @@ class Adding:
         if message is None:
             raise NobodyAnswered("the other phone did not answer in time; begin with a new code")
         return message
-
-    def _step(self, step: Callable[[], Host], code: ContactCode, *, side: bytes | None) -> Host:
-        host = self._hear(step)
-        with self.store.transaction():
-            self._keep(code, host.save(), side=side)
-        return host
 
     def _guest_step(self, step: Callable[[], Guest], *, side: bytes) -> Guest:
         guest = self._hear(step)

@@ -3,7 +3,7 @@
 import sqlite3
 from dataclasses import dataclass, replace
 
-from peer.errors import NameTaken, NoSuchContact, PeerError
+from peer.errors import EmptyName, NameTaken, NoSuchContact, PeerError
 from wire.card import MAX_CHAIN, MAX_STATEMENT, Card, Signed, Verdict
 from wire.codec import decode, encode
 from wire.errors import WireError
@@ -26,12 +26,6 @@ class Contact:
     verified: bool
     blocked: bool
     added: float
-
-
-class EmptyName(PeerError):
-    """A name has at least one character that can be seen."""
-
-    code = "empty-name"
 
 
 class Contacts:
@@ -66,13 +60,13 @@ class Contacts:
         raise NoSuchContact(f"you have no contact called {name!r}; {known}")
 
     def add(self, card: Card, *, introduced: str, verified: bool, now: float) -> Contact:
-        """Add a person, or renew one who was added before; a blocked one stays blocked."""
+        """Add a person, or renew one who was added before; one who was blocked is not any more."""
         held = self.of(card.person)
         if held is not None:
             newer = follow(held.card, card.chain)
             self._db.execute(
-                "UPDATE contact SET introduced = ?, chain = ?, verified = max(verified, ?)"
-                " WHERE person = ?",
+                "UPDATE contact SET introduced = ?, chain = ?, verified = max(verified, ?),"
+                " blocked = 0 WHERE person = ?",
                 (introduced, _chain(newer), verified, card.person.raw),
             )
         else:
@@ -99,7 +93,7 @@ class Contacts:
             EmptyName: nothing to see in it.
             NameTaken: another contact has it.
         """
-        name = _clean(name)
+        name = clean_name(name)
         if not name:
             raise EmptyName("a name needs at least one character")
         for other in self.all():
@@ -113,7 +107,7 @@ class Contacts:
         self._db.execute("UPDATE contact SET blocked = 1 WHERE person = ?", (contact.person.raw,))
 
     def forget(self, contact: Contact) -> None:
-        """Delete a contact; letters that were exchanged stay."""
+        """Delete a contact."""
         self._db.execute("DELETE FROM contact WHERE person = ?", (contact.person.raw,))
 
     def take_statements(self, contact: Contact, statements: tuple[bytes, ...]) -> Card:
@@ -125,7 +119,7 @@ class Contacts:
         return card
 
     def _free_name(self, introduced: str) -> str:
-        wanted = _clean(introduced) or "somebody"
+        wanted = clean_name(introduced) or "somebody"
         taken = {one.name.casefold() for one in self.all()}
         name, number = wanted, 1
         while name.casefold() in taken:
@@ -172,6 +166,7 @@ def _card(person: PersonId, data: bytes) -> Card:
     raise PeerError("the phone’s file is damaged: a contact’s card cannot be read")
 
 
-def _clean(name: str) -> str:
+def clean_name(name: str) -> str:
+    """Return a name as it is kept: what can be seen of it, on one line, at most `MAX_NAME` long."""
     seen = "".join(one if one.isprintable() else " " for one in name)
     return " ".join(seen.split())[:MAX_NAME]

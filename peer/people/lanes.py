@@ -98,9 +98,28 @@ class Lanes:
         )
         return [LaneId(lane) for (lane,) in rows]
 
-    def revoked(self) -> None:
-        """Note that the gateway has forgotten what was taken back."""
-        self._db.execute("DELETE FROM lane_given WHERE revoked")
+    def revoked(self, gone: list[LaneId]) -> None:
+        """Note that the gateway has forgotten these."""
+        self._db.executemany(
+            "DELETE FROM lane_given WHERE revoked AND lane = ?", [(one.raw,) for one in gone]
+        )
+
+    def drop_revoked(self, *, but_at: GatewayId) -> None:
+        """Drop what was taken back and is known at no gateway, or at one that we have left."""
+        self._db.execute(
+            "DELETE FROM lane_given WHERE revoked AND (gateway IS NULL OR gateway <> ?)",
+            (but_at.raw,),
+        )
+
+    def revoke_unfinished(self, *, now: float) -> None:
+        """Take back lanes that were minted for additions which came to nothing."""
+        self._db.execute(
+            "UPDATE lane_given SET revoked = 1 WHERE NOT revoked"
+            " AND person NOT IN (SELECT person FROM contact)"
+            " AND person NOT IN"
+            " (SELECT person FROM exchange WHERE person IS NOT NULL AND expires > ?)",
+            (now,),
+        )
 
     def giver_of(self, lane: LaneId) -> PersonId | None:
         """Return to whom the lane was given on which a parcel came."""

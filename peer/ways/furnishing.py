@@ -5,19 +5,40 @@ runs before everything else that needs the gateway, and costs nothing when nothi
 """
 
 import hashlib
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
 
+from peer.errors import GatewayRefused
 from peer.keys.minting import confirm, mint
-from peer.me import Me
+from peer.me import PREKEYS_LOOKED_AT, Certificates, Me
 from peer.people.lanes import Lanes
 from peer.store import Store
-from peer.ways.gateway_client import GatewayClient
+from peer.ways.gateway_client import GatewayClient, connect
 from wire.card import Signed
 
 LANES_AT_ONCE: Final = 128
-_CHANGES, _PREKEYS = "lane-changes", "prekeys-looked-at"
+_CHANGES: Final = "lane-changes"
 PREKEYS_EVERY: Final = 3600.0
 """Seconds between two looks at how many prekeys are left: a bundle an hour is what a lane gets."""
+
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def at_home(store: Store, me: Me, *, now: float) -> AsyncIterator[GatewayClient]:
+    """Give our own gateway, brought up to date.
+
+    Raises:
+        NotPaired, GatewayNotThere, WrongGateway, GatewayRefused
+    """
+    home, certificates = me.needs_home(), Certificates(store)
+    destination = certificates.of(home.gateway, home.places)
+    async with connect(destination, learned=certificates.learn) as connection:
+        gateway = GatewayClient(connection, me.signs)
+        await furnish(store, me, gateway, now=now)
+        yield gateway
 
 
 async def furnish(store: Store, me: Me, gateway: GatewayClient, *, now: float) -> None:
@@ -27,7 +48,7 @@ async def furnish(store: Store, me: Me, gateway: GatewayClient, *, now: float) -
         GatewayNotThere, WrongGateway, GatewayRefused
     """
     await _tell_card(store, me, gateway)
-    await _change_lanes(store, me, gateway)
+    await _change_lanes(store, me, gateway, now=now)
     await _leave_prekeys(store, me, gateway, now=now)
 
 
@@ -44,30 +65,43 @@ async def _tell_card(store: Store, me: Me, gateway: GatewayClient) -> None:
         me.keep_card_told(mark)
 
 
-async def _change_lanes(store: Store, me: Me, gateway: GatewayClient) -> None:
+async def _change_lanes(store: Store, me: Me, gateway: GatewayClient, *, now: float) -> None:
     lanes, home = Lanes(store.db), me.needs_home().gateway
-    gone = lanes.to_revoke(home)
-    if gone:
-        await gateway.revoke_lanes(gone, rests_on=_next_change(store))
     with store.transaction():
-        lanes.revoked()
+        lanes.revoke_unfinished(now=now)
+        lanes.drop_revoked(but_at=home)
+    if gone := lanes.to_revoke(home):
+        await _change(store, gateway.revoke_lanes, gone)
+        with store.transaction():
+            lanes.revoked(gone)
     while new := lanes.unregistered(home)[:LANES_AT_ONCE]:
-        rights = [one.right(home) for one in new]
-        await gateway.mint_lanes(rights, rests_on=_next_change(store))
+        await _change(store, gateway.mint_lanes, [one.right(home) for one in new])
         with store.transaction():
             lanes.registered(new, gateway=home)
 
 
-def _next_change(store: Store) -> int:
+async def _change(store: Store, change: Callable[..., Awaitable[None]], lanes: list[T]) -> None:
+    """Change lanes; once more if another process of this phone was quicker."""
+    try:
+        await change(lanes, rests_on=_next_change(store, at_least=0))
+    except GatewayRefused as refused:
+        newest = refused.facts.get("position")
+        if refused.reason != "sync-first" or not isinstance(newest, int):
+            raise
+        await change(lanes, rests_on=_next_change(store, at_least=newest))
+
+
+def _next_change(store: Store, *, at_least: int) -> int:
     """Return a number that is higher than that of any earlier change of lanes."""
     with store.transaction():
-        number = int.from_bytes(store.note(_CHANGES) or b"", "big") + 1
+        last = int.from_bytes(store.note(_CHANGES) or b"", "big")
+        number = max(last, at_least) + 1
         store.keep_note(_CHANGES, number.to_bytes(8, "big"))
     return number
 
 
 async def _leave_prekeys(store: Store, me: Me, gateway: GatewayClient, *, now: float) -> None:
-    looked = store.note(_PREKEYS)
+    looked = store.note(PREKEYS_LOOKED_AT)
     mark = me.needs_home().gateway.raw
     if looked is not None and looked[8:] == mark:
         since = now - int.from_bytes(looked[:8], "big")
@@ -81,4 +115,4 @@ async def _leave_prekeys(store: Store, me: Me, gateway: GatewayClient, *, now: f
         with store.transaction():
             confirm(store.vault, prekeys)
     with store.transaction():
-        store.keep_note(_PREKEYS, int(now).to_bytes(8, "big") + mark)
+        store.keep_note(PREKEYS_LOOKED_AT, int(now).to_bytes(8, "big") + mark)

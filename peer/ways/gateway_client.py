@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 import aiohttp
 
-from peer.errors import GatewayNotThere, GatewayRefused
+from peer.errors import GatewayNotThere, GatewayRefused, WrongGateway
 from peer.ways.tls import CONNECT_SECONDS, look_at, named, pinned
 from wire.auth import BEARER_BYTES, Channel, LaneOpening, Login, Purpose
 from wire.codec import Value, encode
@@ -47,6 +47,8 @@ from wire.prekeys import Bundles, Prekey, PrekeyKind, decode_bundles, encode_upl
 READ_SECONDS: Final = 60.0
 """Silence after which an answer is given up; the longest wait we ask for is 25 seconds."""
 WAIT_SECONDS: Final = 25
+MAX_ANSWER: Final = MAX_FRAME + 4096
+"""Bytes of the largest answer: one frame of parcels and a greeting."""
 
 _FAILURES: Final = (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError)
 
@@ -109,23 +111,41 @@ class Connection:
             GatewayNotThere, WrongGateway, GatewayRefused
         """
         await self._find()
-        for attempt in (1, 2):
+        for last in (False, True):  # all we ask may be repeated
             try:
-                async with self._session.request(
-                    method, self._url(path), data=body, headers=headers, ssl=self._context()
-                ) as answer:
-                    data = await answer.read()
+                status, data = await self._ask_once(method, path, body, headers)
             except aiohttp.ClientConnectorCertificateError:
-                if attempt == 2:
+                if last:
                     raise GatewayNotThere(self._not_there()) from None
                 await self._look_again()
-                continue
+            except aiohttp.ServerDisconnectedError:  # a kept connection that had ended
+                if last:
+                    raise GatewayNotThere(self._not_there()) from None
             except _FAILURES:
                 raise GatewayNotThere(self._not_there()) from None
-            if answer.status >= 400:
-                raise _refusal(answer.status, data)
-            return data
+            else:
+                if not 200 <= status < 300:
+                    raise _refusal(status, data)
+                return data
         raise GatewayNotThere(self._not_there())
+
+    async def _ask_once(
+        self, method: str, path: str, body: bytes, headers: dict[str, str] | None
+    ) -> tuple[int, bytes]:
+        async with self._session.request(
+            method,
+            self._url(path),
+            data=body,
+            headers=headers,
+            ssl=self._context(),
+            allow_redirects=False,
+        ) as answer:
+            data = bytearray()
+            async for chunk in answer.content.iter_chunked(1 << 16):
+                data += chunk
+                if len(data) > MAX_ANSWER:
+                    raise GatewayRefused("too-large", {})
+            return answer.status, bytes(data)
 
     @asynccontextmanager
     async def websocket(
@@ -156,16 +176,16 @@ class Connection:
         """Settle for the first place where the gateway answers."""
         if self._place is not None:
             return
-        trouble: Exception = GatewayNotThere(self._not_there())
+        trouble: GatewayNotThere | WrongGateway | None = None
         for place in self._destination.places:
             try:
                 if self._certificate is None or len(self._destination.places) > 1:
                     await self._learn(place)
                 self._place = place
                 return
-            except Exception as error:
-                trouble = error
-        raise trouble
+            except (GatewayNotThere, WrongGateway) as error:
+                trouble = trouble or error
+        raise trouble or GatewayNotThere(self._not_there())
 
     async def _learn(self, place: Place) -> None:
         _, certificate = await look_at(place, named(self._destination.gateway))
@@ -204,12 +224,24 @@ async def connect(destination: Destination, *, learned: Learned) -> AsyncIterato
     )
     async with aiohttp.ClientSession(
         timeout=timeout,
+        trace_configs=[_no_redirects()],
         trust_env=False,  # a proxy of the environment would see whom we talk to
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         headers={"User-Agent": "homepost"},
     ) as session:
         yield Connection(session, destination, learned=learned)
+
+
+def _no_redirects() -> aiohttp.TraceConfig:
+    """Return what stops a WebSocket's request, which has no switch for it, from being led away."""
+
+    async def refuse(*_arguments: object) -> None:
+        raise GatewayRefused("redirected", {})
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(refuse)
+    return trace
 
 
 class GatewayClient:

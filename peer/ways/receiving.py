@@ -27,7 +27,7 @@ from peer.me import Me
 from peer.people.contacts import Contact, Contacts
 from peer.people.lanes import Lanes as LaneBook
 from peer.store import Store
-from peer.ways.sending import Sending
+from peer.ways.outgoing import Outgoing
 from wire.codec import encode
 from wire.frames import Cursor, Delivered, Hello
 from wire.ids import CursorEpoch, ItemId, PersonId
@@ -64,41 +64,56 @@ class Taken:
     code: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of the parcels of one frame."""
+
+    taken: tuple[Taken, ...]
+    upto: Cursor | None
+    """What to acknowledge: up to here all is on our disk."""
+    stopped: bool = False
+    """Whether one has to wait, and with it those behind it."""
+
+
 class Receiving:
     """Everything that comes to this phone.
 
     Args:
         store: the phone's file.
         me: whose phone it is.
-        sending: for what has to be answered.
+        outgoing: for what has to be answered.
         now: returns Unix seconds.
     """
 
-    def __init__(self, store: Store, me: Me, sending: Sending, *, now: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, me: Me, outgoing: Outgoing, *, now: Callable[[], float]
+    ) -> None:
         self._store = store
         self._me = me
-        self._sending = sending
+        self._outgoing = outgoing
         self._now = now
         self._letters = Letters(store.vault)
         self._contacts = Contacts(store.db)
         self._lanes = LaneBook(store.db)
+        self._missed: dict[PersonId, tuple[float, bytes]] = {}
 
     def greet(self, hello: Hello) -> None:
         """Take note of the gateway's epoch: after a reset everything is counted anew."""
         if hello.reset or self._me.cursor.epoch != hello.epoch:
             with self._store.transaction():
+                self._me.forget_cursor()
                 self._me.keep_cursor(Cursor.start(hello.epoch))
 
-    def take(self, parcels: Iterable[Delivered], epoch: CursorEpoch) -> list[Taken]:
+    def take(self, parcels: Iterable[Delivered], epoch: CursorEpoch) -> Batch:
         """Open parcels in their order; stop before one that has to wait."""
-        taken = []
+        taken, upto = list[Taken](), None
         for one in parcels:
             found = self._take(one, epoch)
-            taken.append(found)
             if found.came is Came.NOT_YET:
-                break
-        self._ask_for_missing()
-        return taken
+                return Batch(tuple(taken), upto, stopped=True)
+            taken.append(found)
+            upto = Cursor(epoch, one.seq, one.parcel.id)
+        return Batch(tuple(taken), upto)
 
     def _take(self, delivered: Delivered, epoch: CursorEpoch) -> Taken:
         with self._store.transaction():
@@ -114,7 +129,7 @@ class Receiving:
             return Taken(Came.NOTHING)
         contact = self._contacts.of(person)
         if contact is None:
-            return Taken(Came.NOT_YET if self._being_added() else Came.NOTHING)
+            return Taken(Came.NOT_YET if self._being_added(person) else Came.NOTHING)
         if contact.blocked:
             return Taken(Came.NOTHING)
         opened = self._letters.open(
@@ -145,30 +160,33 @@ class Receiving:
                 now=self._now(),
             )
             if reset is not None:
-                self._sending.put(contact, reset)
+                self._outgoing.put(contact, reset)
         return Taken(Came.TROUBLE, contact, code=refused.code)
 
     def _received(self, contact: Contact, received: Received) -> Taken:
         taken = self._obey(contact, received)
         ours = self._me.card.position
         if (received.ours.epoch, received.ours.seq) < (ours.epoch, ours.seq):
-            self._sending.tell_card(contact)
+            self._outgoing.tell_card(contact)
         if received.heartbeat_due:
-            self._sending.put(contact, Heartbeat())
+            self._outgoing.put(contact, Heartbeat())
         return taken
 
     def _obey(self, contact: Contact, received: Received) -> Taken:
         item = received.item
         match item.item.content:
             case Letter() | Unknown():
+                self._store.db.execute(
+                    "INSERT INTO item VALUES (?, ?) ON CONFLICT DO NOTHING", (item.id.raw, item.raw)
+                )
                 added = self._store.db.execute(
-                    "INSERT INTO letter (item, person, outgoing, raw, written, came)"
-                    " VALUES (?, ?, 0, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    (item.id.raw, contact.person.raw, item.raw, item.item.seconds, self._now()),
+                    "INSERT INTO letter (item, person, outgoing, written, came)"
+                    " VALUES (?, ?, 0, ?, ?) ON CONFLICT DO NOTHING",
+                    (item.id.raw, contact.person.raw, item.item.seconds, self._now()),
                 ).rowcount
                 return Taken(Came.LETTER if added else Came.NOTHING, contact, item.id)
             case Resend() as resend:
-                self._sending.answer(contact, resend)
+                self._outgoing.answer(contact, resend)
             case Gone() as gone:
                 self._letters.take_gone(contact.person, gone)
             case CardUpdate(statements):
@@ -180,14 +198,14 @@ class Receiving:
                     contact.card, received.device, reset, now=self._now()
                 )
                 if obeyed:
-                    self._sending.answer(contact, Resend(reset.device, reset.ranges))
+                    self._outgoing.answer(contact, Resend(reset.device, reset.ranges))
             case Heartbeat():
                 pass
         return Taken(Came.WORD, contact)
 
-    def _being_added(self) -> bool:
+    def _being_added(self, person: PersonId) -> bool:
         row = self._store.db.execute(
-            "SELECT 1 FROM exchange WHERE expires > ?", (self._now(),)
+            "SELECT 1 FROM exchange WHERE person = ? AND expires > ?", (person.raw, self._now())
         ).fetchone()
         return row is not None
 
@@ -206,26 +224,39 @@ class Receiving:
                 found[contact.person] = count
         return found
 
-    def _ask_for_missing(self) -> None:
+    def ask_for_missing(self, *, after: float = 0.0) -> None:
+        """Ask for what is missing, once for each set of letters and again after an hour.
+
+        Args:
+            after: seconds that it must have been missing; letters that several commands send at
+                once come in any order.
+        """
         now = self._now()
         for contact in self._contacts.all():
-            wanted = self._letters.missing(contact.person)
-            mark = _mark(wanted)
-            with self._store.transaction() as db:
-                asked, before = db.execute(
-                    "SELECT asked, asked_for FROM contact WHERE person = ?",
-                    (contact.person.raw,),
-                ).fetchone()
-                if not wanted or contact.blocked:
-                    continue
-                if bytes(before) == mark and 0 <= now - asked < ASK_AGAIN:
-                    continue
-                db.execute(
-                    "UPDATE contact SET asked = ?, asked_for = ? WHERE person = ?",
-                    (now, mark, contact.person.raw),
-                )
-                for resend in wanted:
-                    self._sending.put(contact, resend)
+            wanted = () if contact.blocked else self._letters.missing(contact.person)
+            mark = _mark(wanted) if wanted else b""
+            if self._is_time(contact, mark, now=now, after=after):
+                with self._store.transaction() as db:
+                    db.execute(
+                        "UPDATE contact SET asked = ?, asked_for = ? WHERE person = ?",
+                        (now, mark, contact.person.raw),
+                    )
+                    for resend in wanted:
+                        self._outgoing.put(contact, resend)
+
+    def _is_time(self, contact: Contact, mark: bytes, *, now: float, after: float) -> bool:
+        if not mark:
+            self._missed.pop(contact.person, None)
+            return False
+        since, seen = self._missed.get(contact.person, (now, b""))
+        if seen != mark:
+            self._missed[contact.person] = since, _ = now, mark
+        asked, asked_for = self._store.db.execute(
+            "SELECT asked, asked_for FROM contact WHERE person = ?", (contact.person.raw,)
+        ).fetchone()
+        if bytes(asked_for) == mark and 0 <= now - asked < ASK_AGAIN:
+            return False
+        return not 0 <= now - since < after
 
 
 def _mark(wanted: tuple[Resend, ...]) -> bytes:

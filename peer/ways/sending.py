@@ -1,43 +1,37 @@
-"""Items on their way out: written, sealed, tried, kept for those who ask again.
+"""Carries what waits here to the gateways of those it is for.
 
-written      signed and stored; the command may end here, and the letter is not lost
-sealed       a parcel; at once, or as soon as prekeys for a new session could be fetched
-stored       at a gateway of the recipient, on its disk
-kept         thirty days, to be sent again when it did not arrive
+For each contact a connection of its own, opened with a lane and without login: the gateway learns
+neither who sends nor which of its lanes one person writes on (docs/protocol.md §4.5).
 """
 
-import random
 import secrets
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from peer.errors import GatewayNotThere, GatewayRefused, WrongGateway
-from peer.items.kinds import CardUpdate, Content, Gone, Letter, Range, Resend
+from peer.items.kinds import Content
 from peer.keys.errors import KeysError, NeedsBundles
 from peer.keys.letters import Letters
-from peer.keys.signed_items import SignedItem, read_item, write_item
 from peer.me import Certificates, Me
 from peer.people.contacts import Contact, Contacts
 from peer.people.lanes import Lanes
 from peer.store import Store
 from peer.ways.gateway_client import DepositClient, connect
-from peer.ways.outbox import KEEP_SECONDS, Judged, Next, candidates, judge, next_try
+from peer.ways.outbox import Judged, Next, Random, candidates, frames, judge, next_try, worst
+from peer.ways.outgoing import Outgoing, Waiting
+from wire.codec import decode, encode
 from wire.errors import WireError
-from wire.frames import Proved
-from wire.ids import GatewayId, ItemId, ParcelId, PersonId
-from wire.kdf import hash32
+from wire.frames import Proved, Result
+from wire.ids import GatewayId, ItemId, PersonId
 from wire.lanes import Lane, LaneClass
-from wire.parcel import Lifetime, Parcel
 from wire.places import Place
 from wire.prekeys import Bundle
 
-MAX_RESENT: Final = 256
-"""Items sent again in answer to one request."""
-CLAIM_SECONDS: Final = 30.0
-"""How long one process has an item to itself; if it dies, another one tries after that."""
-_SECRET_BYTES: Final = 32
+TIDY_EVERY: Final = 86_400.0
+_SYSTEM_RANDOM: Final = secrets.SystemRandom()
+RENEW_EVERY: Final = 86_400.0
+"""Seconds between two tries to fetch prekeys for a session that should be renewed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +42,20 @@ class State:
     contact: str
     waiting: bool
     text: str
-    """In words: "waiting here …" or "at Ben’s gateway"."""
+    """In words: "waiting here: …", "at Ben’s gateway" or "gave up: …"."""
     trouble: str = ""
     """The code of what went wrong last."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
-    number: int
-    person: PersonId
-    item: ItemId
-    raw: bytes
-    again: int
-    parcel: ParcelId | None
-    purge: bytes
-    body: bytes
-    tries: int
+class _Way:
+    """One gateway for one contact, with a connection to it."""
+
+    client: DepositClient
+    gateway: GatewayId
+    contact: Contact
+    opens: Lane
+    """The lane with which the connection is opened."""
 
 
 class Sending:
@@ -73,115 +65,38 @@ class Sending:
         store: the phone's file.
         me: whose phone it is.
         now: returns Unix seconds.
+        on_stored: told of each item that a gateway has stored.
+        random: for the jitter between tries, a number from 0 to 1.
     """
 
-    def __init__(self, store: Store, me: Me, *, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        me: Me,
+        *,
+        now: Callable[[], float],
+        on_stored: Callable[[ItemId], None] = lambda _item: None,
+        random: Random = _SYSTEM_RANDOM.random,
+    ) -> None:
         self._store = store
         self._me = me
         self._now = now
-        self._claimer = secrets.token_bytes(8)
+        self._on_stored = on_stored
+        self._random = random
         self._letters = Letters(store.vault)
         self._contacts = Contacts(store.db)
         self._lanes = Lanes(store.db)
         self._certificates = Certificates(store)
-
-    # Writing
+        self.outgoing = Outgoing(store, me, now=now)
 
     def write(self, to: Contact, content: Content) -> ItemId:
-        """Sign an item and put it on its way, in one transaction of its own; return its id."""
+        """Sign an item and put it on its way, in one transaction of its own; return its id.
+
+        Raises:
+            TooLarge: it does not fit in one parcel.
+        """
         with self._store.transaction():
-            return self.put(to, content)
-
-    def put(self, to: Contact, content: Content) -> ItemId:
-        """As `write`, inside the transaction of the caller."""
-        now = self._now()
-        item = write_item(content, identity=self._me.identity, now=now)
-        if isinstance(content, Letter):
-            self._store.db.execute(
-                "INSERT INTO letter (item, person, outgoing, raw, written, came, shown)"
-                " VALUES (?, ?, 1, ?, ?, ?, 1)",
-                (item.id.raw, to.person.raw, item.raw, item.item.seconds, now),
-            )
-        self._queue(to.person, item, again=0)
-        return item.id
-
-    def answer(self, to: Contact, resend: Resend) -> None:
-        """Send again what a contact misses, or say that it is gone; inside a transaction."""
-        if resend.device != self._me.identity.device.id:
-            return
-        gone, budget = [], MAX_RESENT
-        for wanted in resend.ranges:
-            rows = self._store.db.execute(
-                "SELECT number, raw FROM sent WHERE person = ? AND number BETWEEN ? AND ?"
-                " ORDER BY number LIMIT ?",
-                (to.person.raw, wanted.first, wanted.last, budget),
-            ).fetchall()
-            for number, raw in rows:
-                self._queue(to.person, read_item(raw, card=self._me.card), again=number)
-            budget -= len(rows)
-            if budget <= 0:
-                break
-            gone += _without(wanted, [number for number, _ in rows])
-        if gone:
-            self.put(to, Gone(resend.device, tuple(gone[:64])))
-
-    def tell_card(self, to: Contact) -> None:
-        """Send my card as it stands, once for each of its positions; inside a transaction."""
-        card, name = self._me.card, f"card-to/{to.person.text}"
-        if self._store.note(name) != card.position.hash:
-            self._store.keep_note(name, card.position.hash)
-            self.put(to, CardUpdate(card.chain))
-
-    def _queue(self, person: PersonId, item: SignedItem, *, again: int) -> None:
-        there = self._store.db.execute(
-            "SELECT 1 FROM outgoing WHERE person = ? AND item = ?", (person.raw, item.id.raw)
-        ).fetchone()
-        if there is not None:  # asked for while it is still on its way
-            return
-        cursor = self._store.db.execute(
-            "INSERT INTO outgoing (person, item, raw, again, made, claimed, claimed_by)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                person.raw,
-                item.id.raw,
-                item.raw,
-                again,
-                self._now(),
-                self._now() + CLAIM_SECONDS,
-                self._claimer,
-            ),
-        )
-        number = cursor.lastrowid
-        contact = self._contacts.of(person)
-        if number is not None and contact is not None:
-            with suppress(NeedsBundles):  # sealed when the contact's gateway gave prekeys
-                self._seal(number, item, contact, again=again, bundles=())
-
-    def _seal(
-        self,
-        number: int,
-        item: SignedItem,
-        contact: Contact,
-        *,
-        again: int,
-        bundles: Sequence[Bundle],
-    ) -> None:
-        now = self._now()
-        sealed = self._letters.seal(
-            item, to=contact.card, own=self._me.card, now=now, bundles=bundles, again=again
-        )
-        purge = hash32("purge", secrets.token_bytes(_SECRET_BYTES))
-        self._store.db.execute(
-            "UPDATE outgoing SET parcel = ?, purge = ?, body = ? WHERE number = ?",
-            (sealed.parcel.raw, purge, sealed.body, number),
-        )
-        self._store.db.execute(
-            "INSERT INTO sent (person, number, item, raw, made) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
-            (contact.person.raw, sealed.number, item.id.raw, item.raw, now),
-        )
-
-    # Trying
+            return self.outgoing.put(to, content)
 
     async def deliver(self, *, due_only: bool = False) -> int:
         """Try everything that waits here; return how much of it still does.
@@ -190,240 +105,276 @@ class Sending:
             due_only: leave alone what is planned for later.
         """
         self._tidy()
-        by_person: dict[PersonId, list[_Waiting]] = {}
-        for one in self._claim(due_only=due_only):
-            by_person.setdefault(one.person, []).append(one)
-        for person, waiting in by_person.items():
-            contact = self._contacts.of(person)
-            if contact is None:
-                self._give_up(waiting, "no-such-contact")
-            else:
-                await self._deliver(contact, waiting)
-        return self.count_waiting()
+        by_person: dict[PersonId, list[Waiting]] = {}
+        if self.outgoing.count():
+            with self._store.transaction():
+                claimed = self.outgoing.claim(due_only=due_only)
+            for one in claimed:
+                by_person.setdefault(one.person, []).append(one)
+        try:
+            for person, waiting in by_person.items():
+                await self._deliver(person, waiting)
+        finally:
+            if by_person:
+                with self._store.transaction():
+                    self.outgoing.release()
+        return self.outgoing.count()
 
-    async def _deliver(self, contact: Contact, waiting: list[_Waiting]) -> None:
-        judged = Judged(Next.LATER, "gateway-not-there")
-        left = waiting
+    async def _deliver(self, person: PersonId, waiting: list[Waiting]) -> None:
+        contact = self._contacts.of(person)
+        if contact is None or contact.blocked:
+            with self._store.transaction():
+                for one in waiting:
+                    self.outgoing.give_up(one, "no-such-contact" if contact is None else "blocked")
+            return
+        judged: list[Judged] = []
         for gateway, places in self._destinations(contact):
-            judged, left = await self._try(contact, left, gateway, places)
-            if not left:
+            verdict, waiting = await self._try(contact, waiting, gateway, places)
+            judged.append(verdict)
+            if not waiting:
                 return
-        self._plan(left, judged)
+        if not contact.card.gateways:
+            judged = [Judged(Next.LATER, "no-gateway")]
+        self._plan(waiting, worst(judged))
 
     async def _try(
         self,
         contact: Contact,
-        waiting: list[_Waiting],
+        waiting: list[Waiting],
         gateway: GatewayId,
         places: tuple[Place, ...],
-    ) -> tuple[Judged, list[_Waiting]]:
+    ) -> tuple[Judged, list[Waiting]]:
         """Try one gateway; return what it came to and what is left to try elsewhere."""
-        lane = self._lanes.to(contact.person, LaneClass.LETTER, gateway=gateway)
-        if lane is None:
-            return Judged(Next.LATER, "no-lane"), waiting
+        opens = self._lanes.to(contact.person, LaneClass.LETTER, gateway=gateway)
+        if opens is None:
+            return Judged(Next.OTHER_GATEWAY, "no-lane"), waiting
         destination = self._certificates.of(gateway, places)
         try:
             async with connect(destination, learned=self._certificates.learn) as connection:
-                client = DepositClient(connection)
-                ready = await self._all_sealed(client, lane, contact, waiting)
-                return await self._deposit(client, lane, gateway, ready)
+                way = _Way(DepositClient(connection), gateway, contact, opens)
+                return await self._deposit(way, waiting)
         except GatewayRefused as refused:
-            return Judged(Next.LATER, refused.reason), waiting
+            return _refused(refused), self.outgoing.again(waiting)
         except (GatewayNotThere, WrongGateway) as trouble:
-            return Judged(Next.LATER, trouble.code), waiting
-        except (WireError, KeysError) as trouble:  # a gateway that hands out what nobody signed
-            return Judged(Next.LATER, trouble.code), waiting
+            return Judged(Next.OTHER_GATEWAY, trouble.code), self.outgoing.again(waiting)
+        except WireError as trouble:  # a gateway that answers what is no answer
+            return Judged(Next.OTHER_GATEWAY, trouble.code), self.outgoing.again(waiting)
 
-    async def _all_sealed(
-        self, client: DepositClient, lane: Lane, contact: Contact, waiting: list[_Waiting]
-    ) -> list[_Waiting]:
-        """Seal what is not sealed yet, with prekeys fetched for it."""
-        open_ones = [one for one in waiting if one.parcel is None]
-        if open_ones:
-            found = await client.bundles(lane)
-            with self._store.transaction():
-                card = self._contacts.take_statements(contact, found.chain)
-            listed = {one.key for one in card.sealable()}
-            bundles = [one for one in found.bundles if one.device in listed]
-            held = self._contacts.of(contact.person)
-            for one in open_ones:
-                with self._store.transaction():
-                    item = read_item(one.raw, card=self._me.card)
-                    self._seal(one.number, item, held or contact, again=one.again, bundles=bundles)
-        return self._rows({one.number for one in waiting})
+    async def _deposit(self, way: _Way, waiting: list[Waiting]) -> tuple[Judged, list[Waiting]]:
+        """Deposit what is sealed, then what had to wait for prekeys."""
+        last = await self._deposit_sealed(way, waiting)
+        left = self.outgoing.again(waiting)
+        if any(one.sealed is None for one in left):
+            trouble = await self._seal(way, left)
+            last = await self._deposit_sealed(way, self.outgoing.again(left)) or last
+            last = trouble or last
+            left = self.outgoing.again(left)
+        await self._renew_session(way)
+        return last or Judged(Next.DONE), left
 
-    async def _deposit(
-        self, client: DepositClient, lane: Lane, gateway: GatewayId, waiting: list[_Waiting]
-    ) -> tuple[Judged, list[_Waiting]]:
-        left, last = [], Judged(Next.LATER)
-        for one in waiting:
-            if one.parcel is None:
-                left.append(one)
-                continue
-            parcel = Parcel(lane.id, one.parcel, Lifetime.MONTH, one.purge, one.body)
-            proof = parcel.proof(lane, gateway=gateway)
-            (outcome,) = await client.deposit(lane, [Proved(proof, parcel)])
-            last = judge(outcome.result, retry_after=outcome.retry_after)
-            match last.next:
+    async def _deposit_sealed(self, way: _Way, waiting: Sequence[Waiting]) -> Judged | None:
+        """Deposit what is sealed; return the last refusal, None if there was none."""
+        refused: Judged | None = None
+        by_parcel = {one.sealed.parcel: one for one in waiting if one.sealed is not None}
+        proved = [self._proved(way, one) for one in by_parcel.values()]
+        for frame in frames(proved):
+            for outcome in await way.client.deposit(way.opens, frame):
+                one = by_parcel.get(outcome.parcel)
+                if one is not None:
+                    verdict = judge(outcome.result, retry_after=outcome.retry_after)
+                    self._note(way, one, verdict)
+                    refused = refused if verdict.next is Next.DONE else verdict
+        return refused
+
+    def _proved(self, way: _Way, one: Waiting) -> Proved:
+        assert one.sealed is not None  # noqa: S101  # the caller has looked
+        lane = self._lanes.to(way.contact.person, one.kind, gateway=way.gateway) or way.opens
+        parcel = one.sealed.on(lane)
+        return Proved(parcel.proof(lane, gateway=way.gateway), parcel)
+
+    def _note(self, way: _Way, one: Waiting, verdict: Judged) -> None:
+        with self._store.transaction():
+            match verdict.next:
                 case Next.DONE:
-                    self._stored(one, gateway)
+                    self.outgoing.stored(one, way.gateway)
+                    self._keep_way(way)
                 case Next.GIVE_UP:
-                    self._give_up([one], last.trouble)
+                    self.outgoing.give_up(one, verdict.trouble)
+                case Next.SEAL_ANEW:
+                    self.outgoing.renew(one)
                 case _:
-                    left.append(one)
-        return last, left
+                    return
+        if verdict.next is Next.DONE:
+            self._on_stored(one.item)
+
+    # Prekeys, where a session must begin or should be renewed
+
+    async def _seal(self, way: _Way, waiting: Sequence[Waiting]) -> Judged | None:
+        """Seal what is not sealed, with prekeys if need be; return what stood against it."""
+        try:
+            if not self._seal_all(way.contact, waiting, bundles=()):
+                found = await way.client.bundles(way.opens)
+                with self._store.transaction():
+                    self._contacts.take_statements(way.contact, found.chain)
+                contact = self._contacts.of(way.contact.person) or way.contact
+                self._seal_all(contact, waiting, bundles=found.bundles)
+        except GatewayRefused as refused:
+            return _refused(refused)
+        except (KeysError, WireError) as trouble:  # what no device of the contact has signed
+            return Judged(Next.LATER, trouble.code)
+        return None
+
+    def _seal_all(
+        self, contact: Contact, waiting: Sequence[Waiting], *, bundles: Sequence[Bundle]
+    ) -> bool:
+        """Seal what is not sealed; return whether these prekeys were enough, else do nothing."""
+        try:
+            with self._store.transaction():
+                for one in waiting:
+                    if one.sealed is None:
+                        self.outgoing.seal(one, contact, bundles)
+        except NeedsBundles:
+            if bundles:
+                raise
+            return False
+        return True
+
+    async def _renew_session(self, way: _Way) -> None:
+        """Fetch prekeys for the next letter where a session has served long enough."""
+        now, name = self._now(), f"renewed/{way.contact.person.text}"
+        tried = int.from_bytes(self._store.note(name) or b"", "big")
+        wanted = self._letters.wants_bundles(way.contact.card, now=now)
+        if not wanted or 0 <= now - tried < RENEW_EVERY:
+            return
+        with self._store.transaction():
+            self._store.keep_note(name, int(now).to_bytes(8, "big"))
+        try:
+            found = await way.client.bundles(way.opens)
+            good = [one for one in found.bundles if one.device.device in wanted]
+            for bundle in good:
+                bundle.verify()
+        except (GatewayRefused, WireError):
+            return  # the session serves on; another day
+        with self._store.transaction():
+            for bundle in good:
+                value = encode(bundle.to_value())
+                self._store.vault.prekeys.keep_bundle(
+                    way.contact.person, bundle.device, bundle=value, now=now
+                )
+
+    # Where to
 
     def _destinations(self, contact: Contact) -> list[tuple[GatewayId, tuple[Place, ...]]]:
         home = self._me.home
-        places = {entry.gateway: tuple(_places(entry.places)) for entry in contact.card.gateways}
+        places = {entry.gateway: _places(entry.places) for entry in contact.card.gateways}
         if home is not None:
             places.setdefault(home.gateway, home.places)
         wanted = candidates(
             [entry.gateway for entry in contact.card.gateways],
+            worked=self._way_that_worked(contact),
             ours=home.gateway if home else None,
-            before=[],
         )
-        return [(one, places[one]) for one in wanted]
+        return [(one, places[one]) for one in wanted if one in places]
+
+    def _keep_way(self, way: _Way) -> None:
+        """Remember where an item was stored, if the contact's card names another gateway first."""
+        gateways = way.contact.card.gateways
+        name, value = f"way/{way.contact.person.text}", None
+        if not gateways or gateways[0].gateway != way.gateway:
+            value = encode([way.gateway.raw, way.contact.card.position.hash])
+        if self._store.note(name) != value:
+            self._store.keep_note(name, value)
+
+    def _way_that_worked(self, contact: Contact) -> GatewayId | None:
+        note = self._store.note(f"way/{contact.person.text}")
+        match None if note is None else decode(note, limit=128):
+            case [bytes(gateway), bytes(position)] if position == contact.card.position.hash:
+                return GatewayId(gateway)
+        return None
 
     # Bookkeeping
 
     def state(self, item: ItemId) -> State:
         """Return where an item is."""
         row = self._store.db.execute(
-            "SELECT person, trouble FROM outgoing WHERE item = ?", (item.raw,)
-        ).fetchone()
-        if row is not None:
-            contact = self._contacts.of(PersonId(row[0]))
-            name = contact.name if contact else "somebody"
-            return State(item, name, True, waiting_because(row[1]), row[1])
-        row = self._store.db.execute(
-            "SELECT person, gateway FROM sent WHERE item = ? ORDER BY number DESC", (item.raw,)
+            "SELECT outgoing.person, trouble, 1 FROM outgoing WHERE item = ?1"
+            " UNION ALL SELECT person, ended, 2 FROM letter WHERE item = ?1 AND ended <> ''"
+            " UNION ALL SELECT person, '', 3 FROM sent WHERE item = ?1",
+            (item.raw,),
         ).fetchone()
         contact = self._contacts.of(PersonId(row[0])) if row else None
         name = contact.name if contact else "somebody"
-        if row is None or row[1] is None:
-            return State(item, name, True, "given up", "given-up")
+        match row:
+            case (_, trouble, 1):
+                return State(item, name, True, waiting_because(trouble, name), trouble)
+            case (_, trouble, 2):
+                return State(item, name, False, gave_up_because(trouble, name), trouble)
         return State(item, name, False, f"at {name}’s gateway")
 
-    def count_waiting(self) -> int:
-        """Return how many items wait here."""
-        (count,) = self._store.db.execute("SELECT count(*) FROM outgoing").fetchone()
-        return int(count)
-
-    def next_due(self) -> float | None:
-        """Return when the next item is to be tried again, Unix seconds; None if none waits."""
-        (due,) = self._store.db.execute("SELECT min(next_try) FROM outgoing").fetchone()
-        return None if due is None else float(due)
-
-    def _claim(self, *, due_only: bool) -> list[_Waiting]:
-        """Take what nobody else is trying just now, for `CLAIM_SECONDS`."""
+    def _plan(self, waiting: Sequence[Waiting], judged: Judged) -> None:
         now = self._now()
-        before = now if due_only else float("inf")
-        with self._store.transaction() as db:
-            rows = db.execute(
-                "UPDATE outgoing SET claimed = ?1 WHERE next_try <= ?2"
-                " AND (claimed < ?3 OR claimed > ?1 OR claimed_by = ?4)"
-                " RETURNING number",
-                (now + CLAIM_SECONDS, before, now, self._claimer),
-            ).fetchall()
-            db.executemany(
-                "UPDATE outgoing SET claimed_by = ? WHERE number = ?",
-                [(self._claimer, number) for (number,) in rows],
-            )
-        return self._rows({number for (number,) in rows})
-
-    def _rows(self, numbers: set[int]) -> list[_Waiting]:
-        rows = self._store.db.execute(
-            "SELECT number, person, item, raw, again, parcel, purge, body, tries FROM outgoing"
-            " ORDER BY number"
-        )
-        return [
-            _Waiting(
-                number,
-                PersonId(person),
-                ItemId(item),
-                raw,
-                again,
-                None if parcel is None else ParcelId(parcel),
-                purge or b"",
-                body or b"",
-                tries,
-            )
-            for number, person, item, raw, again, parcel, purge, body, tries in rows
-            if number in numbers
-        ]
-
-    def _stored(self, one: _Waiting, gateway: GatewayId) -> None:
-        with self._store.transaction() as db:
-            db.execute("DELETE FROM outgoing WHERE number = ?", (one.number,))
-            db.execute(
-                "UPDATE sent SET gateway = ? WHERE person = ? AND item = ?",
-                (gateway.raw, one.person.raw, one.item.raw),
-            )
-
-    def _plan(self, waiting: list[_Waiting], judged: Judged) -> None:
-        now = self._now()
-        with self._store.transaction() as db:
+        with self._store.transaction():
             for one in waiting:
-                # Not for secrets: the jitter only keeps phones from coming all at once.
-                when = next_try(
-                    one.tries + 1,
-                    now=now,
-                    at_least=judged.wait,
-                    random=random.random,
-                )
-                db.execute(
-                    "UPDATE outgoing SET tries = tries + 1, next_try = ?, trouble = ?, claimed = 0"
-                    " WHERE number = ?",
-                    (when, judged.trouble, one.number),
-                )
-
-    def _give_up(self, waiting: list[_Waiting], trouble: str) -> None:
-        with self._store.transaction() as db:
-            for one in waiting:
-                db.execute("DELETE FROM outgoing WHERE number = ?", (one.number,))
-                db.execute(
-                    "UPDATE letter SET shown = -1 WHERE item = ? AND ? <> ''",
-                    (one.item.raw, trouble),
-                )
+                tries = one.tries + 1
+                when = next_try(tries, now=now, at_least=judged.wait, random=self._random)
+                self.outgoing.plan(one, when=when, trouble=judged.trouble)
 
     def _tidy(self) -> None:
-        before = self._now() - KEEP_SECONDS
-        with self._store.transaction() as db:
-            db.execute("DELETE FROM sent WHERE made < ?", (before,))
-            db.execute("DELETE FROM outgoing WHERE made < ?", (before,))
+        now = self._now()
+        last = int.from_bytes(self._store.note("tidied") or b"", "big")
+        if 0 <= now - last < TIDY_EVERY:
+            return
+        with self._store.transaction():
+            self.outgoing.tidy()
+            self._store.vault.tidy(now)
+            self._store.keep_note("tidied", int(now).to_bytes(8, "big"))
 
 
-def waiting_because(trouble: str) -> str:
+def waiting_because(trouble: str, name: str) -> str:
     """Say in words that an item waits here, and why."""
     why = {
-        "": "waiting here",
-        "gateway-not-there": "waiting here: the gateway does not answer",
-        "wrong-gateway": "waiting here: somebody else answers where the gateway should be",
-        "lane-refused": "waiting here: the gateway does not take it (any more)",
-        "mailbox-full": "waiting here: the mailbox is full",
-        "disk-full": "waiting here: the gateway’s disk is full",
-        "no-prekeys": "waiting here: the other phone has to come online once",
+        "": "",
+        "gateway-not-there": f"{name}’s gateway does not answer",
+        "wrong-gateway": f"somebody else answers where {name}’s gateway should be",
+        "lane-refused": f"{name}’s gateway takes no letters from you just now",
+        "no-gateway": f"{name} has no gateway yet",
+        "no-lane": f"{name} has no gateway yet",
+        "mailbox-full": f"{name}’s mailbox is full",
+        "disk-full": f"the disk of {name}’s gateway is full",
+        "no-prekeys": f"{name}’s phone has to come online once",
+        "needs-bundles": f"{name}’s phone has to come online once",
+        "too-many-requests": f"{name}’s gateway wants us to come later",
+        "busy": f"{name}’s gateway has too much to do",
+    }.get(trouble, trouble)
+    return f"waiting here: {why}" if why else "waiting here"
+
+
+def gave_up_because(trouble: str, name: str) -> str:
+    """Say in words that an item was given up, and why."""
+    why = {
+        "too-old": "it could not be sent in thirty days",
+        "parcel-too-large": f"it is too large for {name}’s gateway",
+        "blocked": f"you have blocked {name}",
+        "no-such-contact": "you have forgotten this contact",
     }
-    return why.get(trouble, f"waiting here: {trouble}")
+    return f"gave up: {why.get(trouble, trouble)}"
 
 
-def _places(texts: Sequence[str]) -> list[Place]:
+def _refused(refused: GatewayRefused) -> Judged:
+    wait = refused.facts.get("retry_after")
+    other = refused.reason == Result.LANE_REFUSED.code
+    return Judged(
+        Next.OTHER_GATEWAY if other else Next.LATER,
+        refused.reason,
+        float(wait) if isinstance(wait, int) else 0.0,
+    )
+
+
+def _places(texts: Sequence[str]) -> tuple[Place, ...]:
     found = []
     for text in texts:
         try:
             found.append(Place.parse(text))
         except WireError:
             continue  # a hint that we cannot read is no hint
-    return found
-
-
-def _without(wanted: Range, there: list[int]) -> list[Range]:
-    ranges, expected = [], wanted.first
-    for number in there:
-        if number > expected:
-            ranges.append(Range(expected, number - 1))
-        expected = number + 1
-    if expected <= wanted.last:
-        ranges.append(Range(expected, wanted.last))
-    return ranges
+    return tuple(found)

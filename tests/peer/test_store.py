@@ -148,7 +148,7 @@ def test_another_programs_file_is_refused_and_left_as_it_is(home: Path) -> None:
     assert (home / FILE_NAME).read_bytes() == before
 
 
-@pytest.mark.parametrize("length", [1, 60, 4096])
+@pytest.mark.parametrize("length", [60, 4096])
 def test_a_file_that_is_no_database_is_called_damaged(home: Path, length: int) -> None:
     home.mkdir()
     (home / FILE_NAME).write_bytes(b"?" * length)
@@ -189,7 +189,7 @@ def test_a_file_of_another_user_is_refused_in_words() -> None:
             one.chmod(0o755)
         said = _said_by(AS_NOBODY, home)
 
-    assert "cannot be opened (Permission denied)" in said
+    assert "cannot be written; run this as its owner" in said
 
 
 AS_NOBODY = """

@@ -1,0 +1,262 @@
+"""Stays at the mailbox: letters as they come, and the outbox whenever something is due.
+
+    the mailbox    a WebSocket; when the gateway goes away it is tried again, slower each time
+    the outbox     every second what is due, whether our own gateway is there or not: what waits may
+                   be for another one
+    missing        asked for once they have been missing for some seconds
+
+What happens is told in one stream of events.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from peer.errors import GatewayNotThere, GatewayRefused, WrongGateway
+from peer.items.kinds import Letter
+from peer.letterbox import Letterbox, Shown, Trouble, content_of
+from peer.me import Me
+from peer.people.contacts import Contacts
+from peer.store import Store
+from peer.ways.furnishing import at_home
+from peer.ways.gateway_client import GatewayClient, LiveMailbox
+from peer.ways.receiving import Batch, Came, Receiving
+from peer.ways.sending import Sending, State
+from wire.frames import Hello
+from wire.ids import ItemId
+
+AWAY: Final = (GatewayNotThere, WrongGateway)
+RECONNECT_FIRST: Final = 1.0
+RECONNECT_LONGEST: Final = 60.0
+"""Seconds between tries to reach a gateway that is away."""
+OUTBOX_EVERY: Final = 1.0
+"""Seconds between two looks at what is due: another command may have left something."""
+MISSING_AFTER: Final = 5.0
+"""Seconds after which a letter counts as missing; several commands send in any order."""
+NOT_YET_SECONDS: Final = 1.0
+"""Seconds to wait for an addition to end whose first letter is here already."""
+FINAL: Final = frozenset({"revoked", "login-refused", "replaced"})
+"""What a gateway may say after which trying again is no use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A letter came."""
+
+    letter: Shown
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Letters are known to be missing; they are asked for."""
+
+    contact: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One of our letters is at a gateway of whom it is for."""
+
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """Our gateway cannot be reached just now."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """Our gateway answers."""
+
+
+Event = Arrived | Missing | Trouble | Moved | Away | Here
+
+
+class Watch:
+    """Carries letters both ways until it is stopped.
+
+    Args:
+        store: the phone's file.
+        me: whose phone it is.
+        now: returns Unix seconds.
+    """
+
+    def __init__(self, store: Store, me: Me, *, now: Callable[[], float]) -> None:
+        self._store = store
+        self._me = me
+        self._now = now
+        self._sending = Sending(store, me, now=now, on_stored=self._stored)
+        self._receiving = Receiving(store, me, self._sending.outgoing, now=now)
+        self._letterbox = Letterbox(store, me, self._sending)
+        self._contacts = Contacts(store.db)
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._told: dict[str, int] = {}
+        self._delay = RECONNECT_FIRST
+
+    async def run(self) -> AsyncGenerator[Event, None]:
+        """Yield what happens; ends only by being closed, or with what cannot be helped.
+
+        Raises:
+            GatewayRefused: this phone may not use the gateway any more, or another one watches.
+            StoreUnusable
+        """
+        self._me.needs_home()
+        works = [asyncio.create_task(one) for one in (self._mailbox(), self._outbox())]
+        try:
+            while True:
+                event = asyncio.create_task(self._events.get())
+                await asyncio.wait({event, *works}, return_when=asyncio.FIRST_COMPLETED)
+                if event.done():
+                    yield event.result()
+                    continue
+                event.cancel()
+                for work in works:
+                    if work.done():
+                        work.result()
+        finally:
+            for work in works:
+                work.cancel()
+            await asyncio.gather(*works, return_exceptions=True)
+
+    async def once(self) -> AsyncGenerator[Event, None]:
+        """Collect what waits, send what can be sent, and end.
+
+        Raises:
+            GatewayNotThere, WrongGateway, GatewayRefused: what was done until then is kept.
+        """
+        try:
+            await self.collect(tell=True)
+        finally:
+            await self._sending.deliver()
+            for event in self._happened():
+                yield event
+
+    async def collect(self, *, tell: bool = False) -> None:
+        """Collect all that waits in the mailbox by asking for it.
+
+        Args:
+            tell: whether letters are shown as events, and count as seen by that.
+
+        Raises:
+            GatewayNotThere, WrongGateway, GatewayRefused
+        """
+        async with at_home(self._store, self._me, now=self._now()) as gateway:
+            self._tell(Here())
+            while await self._collect_some(gateway, tell=tell):
+                pass
+        self._receiving.ask_for_missing()
+
+    def missing(self) -> tuple[Missing, ...]:
+        """Return how many letters of each contact are known to be missing."""
+        counts = self._receiving.missing()
+        contacts = [one for one in self._contacts.all() if one.person in counts]
+        return tuple(Missing(one.name, counts[one.person]) for one in contacts)
+
+    def _happened(self) -> list[Event]:
+        self._look_for_missing()
+        events = []
+        while not self._events.empty():
+            events.append(self._events.get_nowait())
+        return events
+
+    async def _collect_some(self, gateway: GatewayClient, *, tell: bool) -> bool:
+        hello, parcels = await gateway.collect(self._me.cursor)
+        self._receiving.greet(hello)
+        if parcels is None:
+            return False
+        batch = self._receiving.take(parcels.parcels, hello.epoch)
+        if tell:
+            self._tell_of(batch)
+        if batch.upto is not None:
+            try:
+                await gateway.acknowledge(batch.upto)
+            except GatewayRefused as refused:
+                if refused.reason != "cursor-unknown":
+                    raise
+                with self._store.transaction():  # what it still holds comes once more
+                    self._me.forget_cursor()
+        return not batch.stopped
+
+    # While it runs
+
+    async def _mailbox(self) -> None:
+        while True:
+            try:
+                await self._live()
+            except AWAY as trouble:
+                self._tell(Away(str(trouble)))
+            except GatewayRefused as refused:
+                if refused.reason in FINAL:
+                    raise
+                if refused.reason == "cursor-unknown":
+                    with self._store.transaction():
+                        self._me.forget_cursor()
+                else:
+                    self._tell(Away(str(refused)))
+            await asyncio.sleep(self._delay)
+            self._delay = min(RECONNECT_LONGEST, self._delay * 2)
+
+    async def _live(self) -> None:
+        async with (
+            at_home(self._store, self._me, now=self._now()) as gateway,
+            gateway.mailbox(self._me.cursor) as mailbox,
+        ):
+            hello = await mailbox.next()
+            if isinstance(hello, Hello):
+                self._delay = RECONNECT_FIRST
+                self._tell(Here())
+                self._receiving.greet(hello)
+                await self._as_they_come(mailbox, hello)
+
+    async def _as_they_come(self, mailbox: LiveMailbox, hello: Hello) -> None:
+        while True:
+            found = await mailbox.next()
+            if found is None or isinstance(found, Hello):
+                return
+            batch = self._receiving.take(found, hello.epoch)
+            self._tell_of(batch)
+            if batch.upto is not None:
+                await mailbox.acknowledge(batch.upto)
+            if batch.stopped:
+                await asyncio.sleep(NOT_YET_SECONDS)
+                return
+
+    async def _outbox(self) -> None:
+        while True:
+            await self._sending.deliver(due_only=True)
+            self._receiving.ask_for_missing(after=MISSING_AFTER)
+            self._look_for_missing()
+            await asyncio.sleep(OUTBOX_EVERY)
+
+    # What is told
+
+    def _tell_of(self, batch: Batch) -> None:
+        for one in batch.taken:
+            if one.came is Came.LETTER and one.item is not None:
+                self._tell_all(Arrived(shown) for shown in self._letterbox.unshown_item(one.item))
+            elif one.came is Came.TROUBLE:
+                self._tell_all(self._letterbox.troubles())
+
+    def _stored(self, item: ItemId) -> None:
+        row = self._store.db.execute("SELECT raw FROM item WHERE item = ?", (item.raw,)).fetchone()
+        if row is not None and isinstance(content_of(row[0]), Letter):
+            self._tell(Moved(self._sending.state(item)))
+
+    def _look_for_missing(self) -> None:
+        found = {one.contact: one.count for one in self.missing()}
+        for name, count in found.items():
+            if self._told.get(name) != count:
+                self._tell(Missing(name, count))
+        self._told = found
+
+    def _tell(self, event: Event) -> None:
+        self._events.put_nowait(event)
+
+    def _tell_all(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._tell(event)

@@ -1,0 +1,336 @@
+"""Items on their way out, as rows: written, sealed, claimed, stored somewhere or given up.
+
+    written   signed and stored; the command may end here, and nothing is lost
+    sealed    a parcel with a number: at once, or when prekeys for a new session could be fetched
+    claimed   one process tries it; the others leave it alone until the claim is over
+    stored    on the disk of a gateway of the recipient, and kept for thirty days more: whoever
+              misses it asks by its number
+    given up  kept as a letter, with the reason
+
+Everything here that writes wants an open transaction (docs/protocol.md §4.5, §8.5).
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from peer.items.kinds import CardUpdate, Content, Gone, Letter, Range, Resend
+from peer.keys.errors import KeysError, TooLarge
+from peer.keys.letters import Letters
+from peer.keys.signed_items import SignedItem, read_item, write_item
+from peer.me import Me
+from peer.people.contacts import Contact, Contacts
+from peer.store import Store
+from peer.ways.outbox import KEEP_SECONDS
+from wire.ids import GatewayId, ItemId, ParcelId, PersonId
+from wire.kdf import hash32
+from wire.lanes import Lane, LaneClass
+from wire.parcel import Lifetime, Parcel
+from wire.prekeys import Bundle
+
+CLAIM_SECONDS: Final = 60.0
+"""How long one process has an item to itself; longer than a try takes, short after a crash."""
+MAX_RESENT: Final = 256
+"""Items sent again in answer to one request."""
+MAX_GONE: Final = 64
+_SECRET_BYTES: Final = 32
+_COLUMNS: Final = "number, person, item, class, again, parcel, purge, body, tries"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What a parcel is made of, wherever it goes."""
+
+    parcel: ParcelId
+    purge: bytes = field(repr=False)
+    body: bytes = field(repr=False)
+
+    def on(self, lane: Lane) -> Parcel:
+        """Return the parcel for a lane."""
+        purge = hash32("purge", self.purge)
+        return Parcel(lane.id, self.parcel, Lifetime.MONTH, purge, self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An item that waits here."""
+
+    number: int
+    person: PersonId
+    item: ItemId
+    kind: LaneClass
+    again: int
+    tries: int
+    sealed: Sealed | None
+
+
+class Outgoing:
+    """All that this phone has to send.
+
+    Args:
+        store: the phone's file.
+        me: whose phone it is.
+        now: returns Unix seconds.
+    """
+
+    def __init__(self, store: Store, me: Me, *, now: Callable[[], float]) -> None:
+        self._store = store
+        self._me = me
+        self._now = now
+        self._claimer = secrets.token_bytes(8)
+        self._letters = Letters(store.vault)
+        self._contacts = Contacts(store.db)
+
+    # Writing
+
+    def put(self, to: Contact, content: Content) -> ItemId:
+        """Sign an item and put it on its way; return its id.
+
+        Raises:
+            TooLarge: it does not fit in one parcel.
+        """
+        now = self._now()
+        item = write_item(content, identity=self._me.identity, now=now)
+        self._keep_item(item)
+        kind = LaneClass.LETTER if isinstance(content, Letter) else LaneClass.ORDINARY
+        if isinstance(content, Letter):
+            self._store.db.execute(
+                "INSERT INTO letter (item, person, outgoing, written, came, shown)"
+                " VALUES (?, ?, 1, ?, ?, 1)",
+                (item.id.raw, to.person.raw, item.item.seconds, now),
+            )
+        self._queue(to, item, kind=kind, again=0)
+        return item.id
+
+    def answer(self, to: Contact, resend: Resend) -> None:
+        """Send again what a contact misses, or say that it is gone."""
+        if resend.device != self._me.identity.device.id:
+            return
+        gone, budget = list[Range](), MAX_RESENT
+        for wanted in resend.ranges:
+            rows = self._store.db.execute(
+                "SELECT number, raw, class FROM sent JOIN item USING (item)"
+                " WHERE person = ? AND number BETWEEN ? AND ? ORDER BY number LIMIT ?",
+                (to.person.raw, wanted.first, wanted.last, budget),
+            ).fetchall()
+            for number, raw, kind in rows:
+                item = read_item(raw, card=self._me.card)
+                self._queue(to, item, kind=LaneClass(kind), again=number)
+            budget -= len(rows)
+            if budget <= 0:  # the rest is asked for again
+                break
+            gone += without(wanted, [number for number, _raw, _kind in rows])
+        if gone:
+            self.put(to, Gone(resend.device, tuple(gone[:MAX_GONE])))
+
+    def tell_card(self, to: Contact) -> None:
+        """Send my card as it stands, once for each of its positions."""
+        card, name = self._me.card, f"card-to/{to.person.text}"
+        if self._store.note(name) != card.position.hash:
+            self._store.keep_note(name, card.position.hash)
+            self.put(to, CardUpdate(card.chain))
+
+    def seal(self, waiting: Waiting, contact: Contact, bundles: Sequence[Bundle]) -> None:
+        """Seal an item that waits for prekeys, unless another process has done it meanwhile.
+
+        Raises:
+            NeedsBundles: these are not the ones.
+            NotSigned, Malformed, WeakKey: they are not what their device signed.
+        """
+        row = self._store.db.execute(
+            "SELECT raw FROM outgoing JOIN item USING (item) WHERE number = ? AND parcel IS NULL",
+            (waiting.number,),
+        ).fetchone()
+        if row is not None:
+            item = read_item(row[0], card=self._me.card)
+            self._seal(waiting.number, item, contact, again=waiting.again, bundles=bundles)
+
+    def _keep_item(self, item: SignedItem) -> None:
+        self._store.db.execute(
+            "INSERT INTO item VALUES (?, ?) ON CONFLICT DO NOTHING", (item.id.raw, item.raw)
+        )
+
+    def _queue(self, to: Contact, item: SignedItem, *, kind: LaneClass, again: int) -> None:
+        now = self._now()
+        row = self._store.db.execute(
+            "INSERT INTO outgoing (person, item, class, again, made, claimed, claimed_by)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING number",
+            (to.person.raw, item.id.raw, int(kind), again, now, now + CLAIM_SECONDS, self._claimer),
+        ).fetchone()
+        if row is None:  # asked for while it is still on its way
+            return
+        try:
+            self._seal(row[0], item, to, again=again, bundles=())
+        except TooLarge:
+            raise
+        except KeysError:
+            return  # sealed before it is sent, with prekeys from the contact's gateway
+
+    def _seal(
+        self,
+        number: int,
+        item: SignedItem,
+        contact: Contact,
+        *,
+        again: int,
+        bundles: Sequence[Bundle],
+    ) -> None:
+        now, purge = self._now(), secrets.token_bytes(_SECRET_BYTES)
+        sealed = self._letters.seal(
+            item, to=contact.card, own=self._me.card, now=now, bundles=bundles, again=again
+        )
+        self._store.db.execute(
+            "UPDATE outgoing SET parcel = ?, purge = ?, body = ? WHERE number = ?",
+            (sealed.parcel.raw, purge, sealed.body, number),
+        )
+        self._store.db.execute(
+            "INSERT INTO sent (person, number, item, class, purge, made)"
+            " SELECT person, ?, item, class, ?, ? FROM outgoing WHERE number = ?",
+            (sealed.number, purge, now, number),
+        )
+
+    # Trying
+
+    def claim(self, *, due_only: bool) -> list[Waiting]:
+        """Take what no other process is trying just now, in the order in which it was written.
+
+        Args:
+            due_only: leave alone what is planned for later.
+        """
+        now = self._now()
+        rows = self._store.db.execute(
+            f"UPDATE outgoing SET claimed = ?1, claimed_by = ?2 WHERE next_try <= ?3"  # noqa: S608  # constants
+            f" AND (claimed < ?4 OR claimed > ?1 OR claimed_by = ?2) RETURNING {_COLUMNS}",
+            (now + CLAIM_SECONDS, self._claimer, now if due_only else float("inf"), now),
+        ).fetchall()
+        return sorted(map(_waiting, rows), key=lambda one: one.number)
+
+    def again(self, waiting: Iterable[Waiting]) -> list[Waiting]:
+        """Return what is left of some, as it is now."""
+        found = (
+            self._store.db.execute(
+                f"SELECT {_COLUMNS} FROM outgoing WHERE number = ?",  # noqa: S608  # constants
+                (one.number,),
+            ).fetchone()
+            for one in waiting
+        )
+        return [_waiting(row) for row in found if row is not None]
+
+    def release(self) -> None:
+        """Let others try what this process has claimed and did not get to."""
+        self._store.db.execute(
+            "UPDATE outgoing SET claimed = 0 WHERE claimed_by = ?", (self._claimer,)
+        )
+
+    def stored(self, one: Waiting, gateway: GatewayId) -> None:
+        """Note that a gateway has it on its disk."""
+        self._store.db.execute(
+            "UPDATE sent SET gateway = ? WHERE person = ? AND item = ?",
+            (gateway.raw, one.person.raw, one.item.raw),
+        )
+        self._store.db.execute("DELETE FROM outgoing WHERE number = ?", (one.number,))
+
+    def renew(self, one: Waiting) -> None:
+        """Let it be sealed anew, under another id and number: this id is taken."""
+        self._store.db.execute(
+            "UPDATE outgoing SET parcel = NULL, purge = NULL, body = NULL WHERE number = ?",
+            (one.number,),
+        )
+
+    def plan(self, one: Waiting, *, when: float, trouble: str) -> None:
+        """Note when to try again, and what went wrong."""
+        self._store.db.execute(
+            "UPDATE outgoing SET tries = tries + 1, next_try = ?, trouble = ?, claimed = 0"
+            " WHERE number = ?",
+            (when, trouble, one.number),
+        )
+
+    def give_up(self, one: Waiting, trouble: str) -> None:
+        """Try it no more; a letter stays, and says why."""
+        self._store.db.execute(
+            "UPDATE letter SET ended = ? WHERE item = ? AND outgoing", (trouble, one.item.raw)
+        )
+        self._store.db.execute("DELETE FROM outgoing WHERE number = ?", (one.number,))
+
+    def tidy(self) -> None:
+        """Give up what could not be sent in thirty days; forget what nobody may ask for now."""
+        before = self._now() - KEEP_SECONDS
+        db = self._store.db
+        db.execute(
+            "UPDATE letter SET ended = 'too-old' WHERE outgoing AND item IN"
+            " (SELECT item FROM outgoing WHERE made < ?)",
+            (before,),
+        )
+        db.execute("DELETE FROM outgoing WHERE made < ?", (before,))
+        db.execute(
+            "DELETE FROM sent WHERE made < ?1 AND NOT EXISTS (SELECT 1 FROM outgoing"
+            " WHERE outgoing.person = sent.person AND outgoing.item = sent.item)",
+            (before,),
+        )
+        db.execute(DROP_UNUSED_ITEMS)
+
+    # Looking
+
+    def count(self) -> int:
+        """Return how many items wait here."""
+        (count,) = self._store.db.execute("SELECT count(*) FROM outgoing").fetchone()
+        return int(count)
+
+    def letters_waiting(self) -> int:
+        """Return how many of them are letters."""
+        (count,) = self._store.db.execute(
+            "SELECT count(*) FROM outgoing WHERE item IN (SELECT item FROM letter)"
+        ).fetchone()
+        return int(count)
+
+    def next_due(self) -> float | None:
+        """Return when the next item is to be tried again, Unix seconds; None if none waits."""
+        (due,) = self._store.db.execute("SELECT min(next_try) FROM outgoing").fetchone()
+        return None if due is None else float(due)
+
+
+DROP_UNUSED_ITEMS: Final = (
+    "DELETE FROM item WHERE item NOT IN (SELECT item FROM letter)"
+    " AND item NOT IN (SELECT item FROM outgoing) AND item NOT IN (SELECT item FROM sent)"
+)
+
+
+def _waiting(row: Sequence[object]) -> Waiting:
+    match row:
+        case (
+            int(number),
+            bytes(person),
+            bytes(item),
+            int(kind),
+            int(again),
+            bytes() | None as parcel,
+            bytes() | None as purge,
+            bytes() | None as body,
+            int(tries),
+        ):
+            sealed = None
+            if parcel is not None and purge is not None and body is not None:
+                sealed = Sealed(ParcelId(parcel), purge, body)
+            return Waiting(
+                number,
+                PersonId(person),
+                ItemId(item),
+                LaneClass(kind),
+                again=again,
+                tries=tries,
+                sealed=sealed,
+            )
+    raise ValueError("a row of outgoing has another form")
+
+
+def without(wanted: Range, there: Sequence[int]) -> list[Range]:
+    """Return the parts of a range that are not `there`, which rises."""
+    ranges, expected = [], wanted.first
+    for number in there:
+        if number > expected:
+            ranges.append(Range(expected, number - 1))
+        expected = number + 1
+    if expected <= wanted.last:
+        ranges.append(Range(expected, wanted.last))
+    return ranges
