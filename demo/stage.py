@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,10 +124,21 @@ def _pipe(end: P | None) -> P:
 
 
 async def start(
-    name: str, *arguments: str | Path, environment: dict[str, str] | None = None
+    name: str,
+    *arguments: str | Path,
+    environment: dict[str, str] | None = None,
+    inside: Sequence[str] = (),
 ) -> Process:
-    """Start the installed command that `arguments` name, with pipes on all three ends."""
+    """Start the module that `arguments` name, with pipes on all three ends.
+
+    Args:
+        name: what it is called when it fails.
+        arguments: the module and its arguments.
+        environment: more variables for it.
+        inside: a command that runs it somewhere else, such as in another network.
+    """
     process = await asyncio.create_subprocess_exec(
+        *inside,
         sys.executable,
         "-m",
         *map(str, arguments),
@@ -236,13 +247,13 @@ class Box:
         )
 
 
-async def run(name: str, *arguments: str | Path) -> Event:
+async def run(name: str, *arguments: str | Path, inside: Sequence[str] = ()) -> Event:
     """Run a command to its end and return the last line it printed.
 
     Raises:
         StepFailed: it ended with another status than 0, or printed nothing.
     """
-    process = await start(name, *arguments)
+    process = await start(name, *arguments, inside=inside)
     lines = await process.rest()
     status = await process.end()
     if status != 0 or not lines:
@@ -256,16 +267,20 @@ class Phone:
 
     name: str
     home: Path
+    inside: tuple[str, ...] = ()
+    """A command that puts it into a network of its own."""
 
     async def start(self, *arguments: str | Path) -> Process:
         """Start a command of this phone with `--json`."""
         name = f"{self.name}’s phone"
-        return await start(name, "peer.cli", "--home", self.home, *arguments, "--json")
+        words = ("peer.cli", "--home", self.home, *arguments, "--json")
+        return await start(name, *words, inside=self.inside)
 
     async def run(self, *arguments: str | Path) -> Event:
         """Run a command of this phone to its end; return the last line it printed."""
         name = f"{self.name}’s phone, {arguments[0]}"
-        return await run(name, "peer.cli", "--home", self.home, *arguments, "--json")
+        words = ("peer.cli", "--home", self.home, *arguments, "--json")
+        return await run(name, *words, inside=self.inside)
 
 
 @asynccontextmanager

@@ -90,9 +90,14 @@ class Scene:
         self._ends.push_async_callback(pocket.off)
         return pocket
 
-    def phone(self, name: str) -> Phone:
-        """Return a phone that is commands, each a process of its own."""
-        return Phone(name, self._home(name))
+    def phone(self, name: str, *, inside: tuple[str, ...] = ()) -> Phone:
+        """Return a phone that is commands, each a process of its own.
+
+        Args:
+            name: whose.
+            inside: a command that puts it into a network of its own.
+        """
+        return Phone(name, self._home(name), inside)
 
     def _home(self, name: str) -> Path:
         return self.theatre.folder / f"phone-{name.split()[0].lower()}"

@@ -1,9 +1,21 @@
 """Rows on phones that stay peers: what it costs them that somebody is always away."""
 
-from tests.essay.ledger import row
-from tests.essay.scene import Scene, secret_texts
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Final
 
-LETTERS = 40
+from demo.meeting import befriend, pair
+from demo.stage import Event, Phone
+from tests.essay.ledger import row
+from tests.essay.networks import SERVER, Home, NoNetworks, two_homes
+from tests.essay.scene import Scene, Watched, secret_texts
+from tests.essay.sockets import calls_of, sockets_of
+
+LETTERS: Final = 40
+KNOCK_SECONDS: Final = 1.0
+"""How long a call from the internet is tried; one that is refused takes less."""
 
 
 @row(
@@ -30,3 +42,131 @@ async def nobody_at_home(scene: Scene) -> None:
         f"{len(set(arrived) & set(texts))} of {len(texts)}, none twice",
     )
     scene.ledger.equal("in the order they were written", arrived == texts, True)
+
+
+@dataclass
+class Timed:
+    """A phone that is on for the length of each command, and off between them."""
+
+    phone: Phone
+    windows: list[tuple[float, float]] = field(default_factory=list)
+
+    async def run(self, *words: str) -> Event:
+        """Run a command; note when it began and ended."""
+        began = time.monotonic()
+        try:
+            return await self.phone.run(*words)
+        finally:
+            self.windows.append((began, time.monotonic()))
+
+    async def texts(self) -> list[str]:
+        """Collect, and return the texts that were new."""
+        return [one["text"] for one in (await self.run("read"))["letters"]]
+
+
+def overlap(some: list[tuple[float, float]], others: list[tuple[float, float]]) -> float:
+    """Return for how many seconds two phones were on at the same time."""
+    return sum(
+        max(0.0, min(end, far_end) - max(begin, far_begin))
+        for begin, end in some
+        for far_begin, far_end in others
+    )
+
+
+@row(
+    "P5",
+    about="two peers have to be connected at the same moment",
+    shown_by="phones that are never on together: seconds of overlap 0, letters delivered: all",
+)
+async def never_together(scene: Scene) -> None:
+    box = await scene.gateway()
+    phones = [scene.phone("Anna"), scene.phone("Ben")]
+    for phone in phones:
+        await phone.run("new", "--name", phone.name)
+        await pair(box.box, phone)
+    await befriend(*phones)
+    scene.ledger.tell("the two have met once", "what follows is counted from then on")
+    anna, ben = (Timed(phone) for phone in phones)
+    sent, arrived = 0, 0
+    for turn in range(scene.many(5, 2)):
+        for writer, reader in ((anna, ben), (ben, anna)):
+            text = f"{writer.phone.name} writes, turn {turn}"
+            await writer.run("send", reader.phone.name, text)
+            sent += 1
+            arrived += (await reader.texts()).count(text)
+    times = len(anna.windows) + len(ben.windows)
+    scene.ledger.tell("times that a phone was switched on", times)
+    both = overlap(anna.windows, ben.windows)
+    scene.ledger.equal("seconds in which both were on", both, 0.0)
+    scene.ledger.equal("letters delivered", f"{arrived} of {sent}", f"{sent} of {sent}")
+
+
+@row(
+    "P7",
+    about="mobile networks and home routers let no connection in",
+    shown_by="two phones behind two translators each that drop what comes from outside: letters "
+    "delivered both ways: all; connections that reached a phone from outside: 0",
+)
+async def nothing_comes_in(scene: Scene) -> None:
+    async with AsyncExitStack() as ends:
+        try:
+            homes: tuple[Home, ...] = await ends.enter_async_context(two_homes())
+        except NoNetworks as why:
+            scene.ledger.tell(
+                "networks", f"not available here ({why}); what is left is who called whom"
+            )
+            homes = ()
+        await _write_both_ways(scene, homes)
+
+
+async def _write_both_ways(scene: Scene, homes: tuple[Home, ...]) -> None:
+    box = await scene.gateway(address=SERVER if homes else "127.0.0.1")
+    insides = [home.inside for home in homes] or [(), ()]
+    anna, ben = (
+        scene.phone(name, inside=inside)
+        for name, inside in zip(("Anna", "Ben"), insides, strict=True)
+    )
+    async with calls_of(box.observer.pid) as calls:
+        for phone in (anna, ben):
+            await phone.run("new", "--name", phone.name)
+            await pair(box.box, phone)
+        await befriend(anna, ben)
+        watching = await ben.start("watch", "--once")
+        await watching.event("here")
+        listening = [one for one in sockets_of(watching.pid) if one.listens]
+        await anna.run("send", "Ben", "can you hear me?")
+        live = await watching.event("letter")
+        await watching.end()
+        await ben.run("send", "Anna", "I can")
+        answer = await anna.run("read")
+        knocks = [await _knock(home) for home in homes]
+    texts = [live["text"], *(one["text"] for one in answer["letters"])]
+    scene.ledger.equal("letters delivered, one each way", texts, ["can you hear me?", "I can"])
+    scene.ledger.equal("ports on which a phone listens while it watches", len(listening), 0)
+    scene.ledger.equal("connections that the gateway opened", len(calls.opened), 0)
+    scene.ledger.tell("times that was looked at", calls.looks)
+    _who_called(scene, box, homes)
+    for home, knock in zip(homes, knocks, strict=True):
+        scene.ledger.equal(f"a call from the internet to {home.outside}", knock, "no answer")
+        scene.ledger.equal(f"connections that reached {home.phone}", await home.called(), 0)
+
+
+def _who_called(scene: Scene, box: Watched, homes: tuple[Home, ...]) -> None:
+    callers = sorted({link.caller for link in box.tap.links})
+    scene.ledger.tell("connections to the gateway", len(box.tap.links))
+    if homes:
+        wanted = [home.outside for home in homes]
+        scene.ledger.equal("opened by", callers, wanted)
+    else:
+        scene.ledger.equal("opened by", callers, ["127.0.0.1"])
+
+
+async def _knock(home: Home) -> str:
+    """Call a phone from the internet, as a stranger or a peer would."""
+    try:
+        async with asyncio.timeout(KNOCK_SECONDS):
+            _, writer = await asyncio.open_connection(home.outside, 4433)
+    except (TimeoutError, OSError):
+        return "no answer"
+    writer.close()
+    return "an answer"
