@@ -85,6 +85,7 @@ class NumberTable(Table):
             " WHERE parcel = x''",
             (person.raw, device.raw, number, parcel, now),
         )
+        self._raise_floor(person, device)
 
     def keep_gone(self, person: PersonId, device: DeviceId, ranges: tuple[Range, ...]) -> None:
         """Note what its sender can send no more; should it come all the same it is opened."""
@@ -93,6 +94,21 @@ class NumberTable(Table):
             "INSERT INTO gone VALUES (?1, ?2, ?3, ?4)"
             " ON CONFLICT (person, device, first) DO UPDATE SET last = max(last, ?4)",
             [(person.raw, device.raw, one.first, one.last) for one in ranges],
+        )
+
+    def _raise_floor(self, person: PersonId, device: DeviceId) -> None:
+        """Count what came or is gone without a gap once and for all; above it `missing` looks."""
+        self._db.execute(
+            "WITH RECURSIVE there (number) AS ("
+            "  SELECT floor FROM senders WHERE person = ?1 AND device = ?2"
+            "  UNION SELECT r.number FROM there JOIN received r"
+            "    ON r.person = ?1 AND r.device = ?2 AND r.number = there.number + 1"
+            "  UNION SELECT (SELECT max(g.last, there.number) FROM gone g WHERE g.person = ?1"
+            "    AND g.device = ?2 AND g.first <= there.number + 1 ORDER BY g.first DESC LIMIT 1)"
+            "    FROM there)"
+            " UPDATE senders SET floor = (SELECT max(number) FROM there)"
+            " WHERE person = ?1 AND device = ?2",
+            (person.raw, device.raw),
         )
 
     def highest(self, person: PersonId, device: DeviceId) -> int:

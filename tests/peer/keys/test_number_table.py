@@ -84,6 +84,33 @@ def test_a_huge_number_costs_no_more_than_a_small_one(ana: Person) -> None:
     assert ana.vault.numbers.missing(BEN) == {PHONE: (Range(1, last - 1),)}
 
 
+def test_what_came_without_a_gap_is_not_looked_at_again(ana: Person) -> None:
+    with ana.step():
+        ana.vault.numbers.keep_gone(BEN, PHONE, (Range(4, 5), Range(9, 9)))
+    _receive(ana, 1, 2, 3, 6, 8)
+    _receive(ana, 1, 3, device=TABLET)
+
+    assert _floors(ana) == {PHONE: 6, TABLET: 1}
+    _receive(ana, 7)
+    assert _floors(ana) == {PHONE: 9, TABLET: 1}
+    assert ana.vault.numbers.missing(BEN) == {TABLET: (Range(2, 2),)}
+
+
+def test_a_contact_who_calls_everything_gone_costs_one_step(ana: Person) -> None:
+    last = (1 << 63) - 1
+    with ana.step():
+        ana.vault.numbers.keep_gone(BEN, PHONE, (Range(1, last), Range(2, last)))
+    _receive(ana, 3, last)
+
+    assert _floors(ana) == {PHONE: last}
+    assert ana.vault.numbers.missing(BEN) == {}
+
+
+def _floors(ana: Person) -> dict[DeviceId, int]:
+    rows = ana.connection.execute("SELECT device, floor FROM senders WHERE person = ?", (BEN.raw,))
+    return {DeviceId(device): floor for device, floor in rows}
+
+
 def test_what_came_under_another_number_may_still_come_itself(ana: Person) -> None:
     numbers = ana.vault.numbers
     with ana.step():

@@ -1,10 +1,12 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from nacl.signing import SigningKey
 
 from peer.items.kinds import Heartbeat, Letter, Range, Unknown
-from peer.keys.letters import Received, Refused
+from peer.keys.letters import Letters, Received, Refused
 from peer.keys.sessions import HEARTBEAT_AFTER
 from tests.peer.keys.people import Person, two
 
@@ -42,6 +44,20 @@ def test_what_could_not_be_opened_counts_as_missing(pair: Pair) -> None:
     assert refused.device == ana.identity.device.id
     [request] = ben.letters.missing(ana.card.person)
     assert request.ranges == (Range(2, 2),)
+
+
+def test_numbers_of_a_device_that_is_not_on_the_card_are_not_counted(pair: Pair) -> None:
+    ana, ben = pair
+    ben.read(ana, ana.seal(ben))
+    stranger = replace(ana.identity.device, signing=SigningKey.generate())
+    with ana.step():
+        ana.vault.keep_identity(replace(ana.identity, device=stranger), seed=None)
+        lying = Letters(ana.vault)
+        letter = lying.seal(ana.write(), to=ben.card, own=ana.card, now=ana.now)
+
+    assert ben.refuses(ana, letter) == "device-unknown"
+    assert ben.connection.execute("SELECT count(*) FROM senders").fetchone() == (1,)
+    assert ben.letters.missing(ana.card.person) == ()
 
 
 def test_fifty_letters_without_an_answer_ask_for_a_heartbeat(pair: Pair) -> None:
