@@ -31,10 +31,12 @@ from peer.keys.errors import (
     PrekeyGone,
     WeakKey,
 )
+from peer.keys.introduction import Channel, Opening
 from peer.keys.keyring import Keyring
 from peer.keys.letters import Letters, Received, Refused, SealedLetter
 from peer.keys.minting import mint
-from peer.keys.primitives import Exchange, system_random
+from peer.keys.person import Device
+from peer.keys.primitives import Exchange, seal, system_random, unseal
 from peer.keys.ratchet import MAX_SKIPPED, DoubleRatchet
 from peer.keys.sessions import SetUp
 from peer.keys.signed_items import read_item, write_item
@@ -265,6 +267,25 @@ def test_whoever_shares_a_key_cannot_speak_as_another(tmp_path: Path) -> None:
     assert ben.refuses(eve, letter) == "wrong-author"
 
 
+def test_a_device_says_only_what_it_wrote_unless_it_sends_again(talking: Pair) -> None:
+    """A5: Ana's phone passes on what her tablet wrote; only an answer to `resend` may do that."""
+    ana, ben = talking
+    tablet = Device.generate(system_random)
+    entry = DeviceEntry(tablet.key, tablet.exchange.public, Role.TABLET)
+    ana.card, _ = ana.card.take(_statement_with(ana.card, entry, ana.identity.device.signing))
+    item = write_item(
+        Letter("from the tablet"), identity=replace(ana.identity, device=tablet), now=ana.now
+    )
+    with ana.step():
+        said, again = (
+            ana.letters.seal(item, to=ben.card, own=ana.card, now=ana.now, again=number)
+            for number in (0, 1)
+        )
+
+    assert ben.refuses(ana, said) == "wrong-author"
+    assert ben.read(ana, again) == "from the tablet"
+
+
 def test_keys_of_low_order_that_sign_anything_are_refused(pair: Pair) -> None:
     """A11: R = identity, S = 0 verifies for every message under OpenSSL; here under no kind."""
     _ana, ben = pair
@@ -347,6 +368,21 @@ def test_whoever_stands_between_shows_another_check_code(pair: Pair) -> None:
     assert differing >= 19  # one in a million each
 
 
+def test_whoever_answers_the_host_in_the_guests_place_shows_another_check_code(
+    pair: Pair,
+) -> None:
+    """P3: the guest reads the true code and gets the true keys, the host gets another's."""
+    ana, _ben = pair
+    differing = 0
+    for _ in range(20):
+        host = Host.begin(contact_code(ana))
+        guest, between = Guest.begin(host.code), Guest.begin(host.code)
+        host = host.hear_one(between.message_one)
+        differing += host.check != guest.hear_two(host.message_two).check
+
+    assert differing >= 19  # one in a million each
+
+
 def test_the_host_shows_its_keys_only_to_one_guest(pair: Pair) -> None:
     """P3: a second answer to a code ends the exchange instead of replacing the first."""
     ana, _ben = pair
@@ -372,6 +408,38 @@ def test_a_card_that_was_passed_on_is_no_introduction(tmp_path: Path) -> None:
 
     with pytest.raises(NotSigned):
         host.hear_three(guest.three)
+
+
+def test_an_introduction_is_good_in_its_own_exchange_only(tmp_path: Path) -> None:
+    """P3: Ana introduced herself to Eve, who hands the very bytes on to Ben."""
+    ana, ben, eve = (person(tmp_path, name) for name in ("ana", "ben", "eve"))
+    with ana.step():
+        anas = introduction(ana, eve.card.person)
+    to_eve, to_eve_from = _channels(eve)
+    said = to_eve_from.seal(anas, side="guest", device=ana.identity.device, random=system_random)
+    assert to_eve.open(said, side="guest").card == ana.card
+    inner = unseal(to_eve.key("guest"), said, about=to_eve.transcript)
+    to_ben, to_ben_from = _channels(ben)
+    handed_on = seal(
+        to_ben_from.key("guest"), inner, about=to_ben_from.transcript, random=system_random
+    )
+
+    with pytest.raises(NotSigned):
+        to_ben.open(handed_on, side="guest")
+    reflected = seal(to_eve.key("host"), inner, about=to_eve.transcript, random=system_random)
+    with pytest.raises(NotSigned):
+        to_eve_from.open(reflected, side="host")
+
+
+def _channels(host: Person) -> tuple[Channel, Channel]:
+    """Return the channel of a new exchange, as the host and as the guest have it."""
+    code = contact_code(host)
+    agreed, kem_secret, text = system_random(32), system_random(32), system_random(1088)
+    opening = Opening(code.text().encode("ascii"), b"one", b"two")
+    one, other = (
+        Channel.of(opening, agreed=agreed, kem_secret=kem_secret, text=text) for _ in range(2)
+    )
+    return one, other
 
 
 # Letters
