@@ -109,7 +109,7 @@ def test_what_could_not_be_read_is_not_written() -> None:
         {1 << 64: 1},
         (1, 2),
         {1},
-        io.BytesIO(),
+        pytest.param(io.BytesIO(), id="a stream"),
     ],
     ids=repr,
 )
