@@ -62,6 +62,17 @@ def test_only_the_device_itself_can_introduce_its_person(pair: Pair) -> None:
         CHANNEL.open(with_bens, side="guest")
 
 
+def test_prekeys_that_their_device_did_not_sign_are_refused(pair: Pair) -> None:
+    ana, ben = pair
+    ours = _of(ana, ben)
+    assert ours.bundle is not None
+    swapped = replace(ours.bundle.signed, public=ben.identity.device.exchange.public)
+    lying = replace(ours, bundle=replace(ours.bundle, signed=swapped))
+
+    with pytest.raises(NotSigned):
+        CHANNEL.open(_seal(lying, ana), side="guest")
+
+
 def _longer(speaker: Person, statements: int) -> None:
     for number in range(statements):
         gateways = (GatewayEntry(GatewayId(bytes([number + 1]) * 32), ("192.0.2.7",)),)
