@@ -28,6 +28,10 @@ KEEP_SECONDS: Final = 194 * DAY
 TOGETHER_SECONDS: Final = 600.0
 """Two exchanges within the life of a code may have crossed; later ones followed each other."""
 
+MAX_BOXES: Final = 8
+"""Box keys of a person that are kept: each of them is tried on what no other opens, and who turns
+hers with every letter must not make the next ones ever dearer."""
+
 _OF_A_CONTACT: Final = (
     "pair_secrets",
     "box_keys",
@@ -179,10 +183,16 @@ class Vault(Table):
     def keep_box(self, box: BoxKey, *, now: float) -> None:
         """Remember a box key from a card: what was sealed under it is still on its way."""
         self._in_transaction()
-        self._db.execute(
+        added = self._db.execute(
             "INSERT INTO box_keys VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (box.person.raw, box.generation, box.public, now),
-        )
+        ).rowcount
+        if added:
+            self._db.execute(
+                "DELETE FROM box_keys WHERE person = ?1 AND generation NOT IN (SELECT generation"
+                " FROM box_keys WHERE person = ?1 ORDER BY made DESC, generation DESC LIMIT ?2)",
+                (box.person.raw, MAX_BOXES),
+            )
 
     def boxes(self, person: PersonId) -> tuple[BoxKey, ...]:
         """Return the box keys of `person` that were seen, the newest generation first."""

@@ -95,6 +95,14 @@ def test_box_keys_come_newest_first(ana: Person) -> None:
     assert [box.generation for box in ana.vault.boxes(BEN)] == [3, 2, 1]
 
 
+def test_whoever_turns_her_box_key_with_every_letter_has_a_few_kept(ana: Person) -> None:
+    with ana.step():
+        for generation in range(1, 101):
+            ana.vault.keep_box(BoxKey(BEN, generation, bytes(32)), now=NOW + generation)
+
+    assert [box.generation for box in ana.vault.boxes(BEN)] == list(range(100, 92, -1))
+
+
 def test_nothing_shared_with_a_forgotten_person_is_left(ana: Person) -> None:
     _keep(ana, b"\x01", after=0)
     with ana.step():
