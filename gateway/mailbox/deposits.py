@@ -9,9 +9,10 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.errors import IdTaken, LaneRefused, MailboxFull
+from gateway.errors import IdTaken, LaneRefused, MailboxFull, TooManyRequests
 from gateway.mailbox.lanes import KnownLane, find_lane
 from gateway.mailbox.rules import (
+    MAX_REMEMBERED,
     Held,
     Room,
     end_of_life,
@@ -23,7 +24,7 @@ from gateway.mailbox.rules import (
 from wire.frames import Proved
 from wire.ids import GatewayId, LaneId, SeatId
 from wire.lanes import KEY_BYTES, Lane, WakeRule
-from wire.parcel import HEADER_BYTES, Parcel
+from wire.parcel import DAY, HEADER_BYTES, Parcel
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +68,14 @@ def deposit(
     Nothing is changed when it is refused.
 
     Raises:
-        LaneRefused, IdTaken, MailboxFull
+        LaneRefused, IdTaken, TooManyRequests, MailboxFull
     """
     parcel = proved.parcel
     lane = doorkeeper.admit(proved, find_lane(connection, parcel.lane, now=now))
     body_hash = parcel.body_hash
     if _came_before(connection, parcel, body_hash):
         return None
+    _refuse_too_many(connection, parcel.lane)
     seq = _take_room(connection, lane, size_of(parcel))
     connection.execute(
         "INSERT INTO parcel (seat, seq, lane, parcel, lifetime, purge, dies_at, body)"
@@ -139,6 +141,15 @@ def _came_before(connection: sqlite3.Connection, parcel: Parcel, body_hash: byte
     if row is not None and row[0] != body_hash:
         raise IdTaken
     return row is not None
+
+
+def _refuse_too_many(connection: sqlite3.Connection, lane: LaneId) -> None:
+    """Refuse the next parcel of who has handed in so many that the disk would fill with ids."""
+    row = connection.execute(
+        "SELECT 1 FROM deposit WHERE lane = ? LIMIT 1 OFFSET ?", (lane.raw, MAX_REMEMBERED - 1)
+    ).fetchone()
+    if row is not None:
+        raise TooManyRequests(retry_after=DAY)
 
 
 def _take_room(connection: sqlite3.Connection, lane: KnownLane, size: int) -> int:

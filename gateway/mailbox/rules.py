@@ -27,6 +27,10 @@ LIVE_SECONDS: Final = 14 * DAY
 REMEMBER_SECONDS: Final = 30 * DAY
 """A deposit is answered alike for so long, or for its life if that is shorter."""
 
+MAX_REMEMBERED: Final = 50_000
+"""Deposits that are remembered for one lane, some 6 MB: what waits is bounded by its bytes, and
+this bounds what was collected at once. A contact who writes every minute of a month stays below."""
+
 MAX_LANES: Final = 10_000
 """Lanes of one seat: five for each of two thousand contacts."""
 

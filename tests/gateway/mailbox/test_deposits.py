@@ -1,14 +1,16 @@
 """Who may put a parcel into a mailbox, and what makes room for it."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from gateway.mailbox.rules import MAX_REMEMBERED
 from tests.gateway.mailbox.house import GATEWAY, open_house, parcel, prove
 from wire.frames import Outcome, Proved, Result
 from wire.ids import GatewayId
 from wire.lanes import Lane, LaneSecret, WakeRule
-from wire.parcel import HEADER_BYTES
+from wire.parcel import DAY, HEADER_BYTES
 
 
 @pytest.fixture
@@ -57,6 +59,36 @@ async def test_who_has_no_right_gets_one_and_the_same_answer(path: Path) -> None
         assert (await house.store.usage(seat)).parcels == 0
         assert await house.store.lane(revoked.id) is None
         assert await house.store.lane(expired.id) is None
+
+
+async def test_a_lane_is_remembered_so_many_deposits_and_no_more(path: Path) -> None:
+    async with open_house(path) as house:
+        seat = await house.seat()
+        lane, other = await house.lane(seat), await house.lane(seat)
+        first = parcel(lane)
+        assert await house.put(lane, first) == [Result.STORED]
+
+        def fill(store: sqlite3.Connection) -> None:
+            store.executemany(
+                "INSERT INTO deposit (lane, parcel, seat, body_hash, forget_day)"
+                " VALUES (?, ?, ?, zeroblob(32), ?)",
+                (
+                    (lane.id.raw, number.to_bytes(16, "big"), seat.raw, 1 << 40)
+                    for number in range(MAX_REMEMBERED - 2)
+                ),
+            )
+
+        await house.database.write(fill)
+        last, too_many = parcel(lane), parcel(lane)
+        proved = [prove(lane, last), prove(lane, too_many), prove(lane, first)]
+        outcomes = (await house.store.deposit_all(proved)).outcomes
+
+        assert [(one.result, one.retry_after) for one in outcomes] == [
+            (Result.STORED, 0),
+            (Result.TOO_MANY_REQUESTS, DAY),
+            (Result.STORED, 0),
+        ]
+        assert await house.put(other, parcel(other)) == [Result.STORED]
 
 
 async def test_a_repeated_deposit_is_answered_alike_whether_collected_or_not(path: Path) -> None:
