@@ -128,14 +128,16 @@ def _collecting(routes: Blueprint, room: Mailroom) -> None:
 def _depositing(routes: Blueprint, room: Mailroom) -> None:
     @routes.websocket("/deposit")
     async def deposits() -> None:
-        await room.openings.check(websocket, "deposit")
-        await websocket.accept()
-        await room.counter.serve(Framed(websocket))
+        opened = await room.openings.check(websocket, "deposit")
+        async with room.counter.place(opened.lane.id):
+            await websocket.accept()
+            await room.counter.serve(Framed(websocket))
 
     @routes.post("/deposit")
     async def deposit() -> Response:
-        await room.openings.check(request, "deposit")
-        results = await room.counter.answer(decode_frame(await body(MAX_FRAME)))
+        opened = await room.openings.check(request, "deposit")
+        async with room.counter.place(opened.lane.id):
+            results = await room.counter.answer(decode_frame(await body(MAX_FRAME)))
         return octets(encode_frame(results))
 
 

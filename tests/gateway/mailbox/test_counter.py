@@ -137,6 +137,41 @@ async def test_a_connection_for_deposits_ends_when_the_gateway_does(served: Serv
     assert await line.farewell() == "going-away"
 
 
+async def test_one_lane_has_only_so_many_places_and_the_next_wait_for_one(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = await served.enrolled()
+    lane, other = await bob.lane(), await bob.lane()
+    lines = [
+        await at_the_counter(await served.visitor(), lane) for _ in range(counter.PLACES_OF_LANE)
+    ]
+    anna = await served.visitor()
+    waiting = asyncio.create_task(anna.deposit(lane, parcel(lane)))
+
+    assert await (await served.visitor()).deposit(other, parcel(other)) == [Result.STORED]
+    await asyncio.wait({waiting}, timeout=0.2)
+    assert not waiting.done()
+    await lines[0].socket.close()
+    assert await waiting == [Result.STORED]
+
+    lines[0] = await at_the_counter(await served.visitor(), lane)
+    monkeypatch.setattr(counter, "PLACE_SECONDS", 0.1)
+    eve = await served.visitor()
+    late = await eve.ask("POST", "/v1/deposit", headers=await eve.opening(lane))
+    assert (late.status, late.json) == (503, {"error": "busy", "retry_after": 2})
+
+
+async def test_fifty_who_come_at_once_are_all_served(served: Served) -> None:
+    bob = await served.enrolled()
+    lane = await bob.lane()
+    senders = [await served.visitor() for _ in range(50)]
+
+    results = await asyncio.gather(*(one.deposit(lane, parcel(lane)) for one in senders))
+
+    assert results == [[Result.STORED]] * 50
+    assert not served.gateway.front._counter._places
+
+
 async def test_a_recipient_hears_of_what_came_from_somebody_who_hung_up(served: Served) -> None:
     bob = await served.enrolled()
     lane = await bob.lane()

@@ -188,6 +188,21 @@ async def test_a_quiet_device_is_asked_and_then_given_up(
     assert await line.farewell() == "too-slow"
 
 
+async def test_a_device_that_takes_a_frame_over_a_slow_network_counts_as_there(
+    served: Served,
+) -> None:
+    bob = await served.enrolled()
+    lane = await bob.lane()
+    line = await bob.live()
+    [inside] = served.gateway.front._lines._lines[bob.seat]
+    served.hands.live(20)
+
+    await (await served.visitor()).deposit(lane, *letters(lane, 1))
+    await line.frame(Parcels)
+
+    await eventually(lambda: inside._courier.due() == served.hands.steady + delivery.QUIET)
+
+
 async def test_a_line_ends_when_the_gateway_does(served: Served) -> None:
     bob = await served.enrolled()
     line = await bob.live()
