@@ -186,7 +186,7 @@ class Courier:
         self._hear(now)
         moved = self._advance(acked)
         # A device may have gone back to an older copy of itself: it gets what it asks for.
-        self._acked = self._sent = acked
+        self._sent = acked
         return [*moved, *self._send()]
 
     def _leave(self) -> None:

@@ -293,6 +293,23 @@ def test_two_root_statements_of_one_epoch_are_a_fork_until_the_next_epoch() -> N
     in_every_order(one, other, step(one, "phone", "phone"))
 
 
+def test_of_several_forks_none_is_sealed_to_whom_one_disputes() -> None:
+    first = birth("phone", "tablet", "laptop", "watch", "reader")
+    by_tablet, by_laptop = step(first, "tablet"), step(first, "laptop")
+    without = {
+        "watch": ("phone", "tablet", "laptop", "reader"),
+        "reader": ("phone", "tablet", "laptop", "watch"),
+    }
+    said = [by_tablet, by_laptop]
+    said += [step(by_tablet, "phone", *without["watch"], expires=n) for n in (1, 2)]
+    said += [step(by_laptop, "phone", *without["reader"], expires=n) for n in (1, 2)]
+
+    card = settled(tuple(said), Card.begin(PERSON, first))
+
+    assert card.fork is not None
+    assert card.sealable() == entries("phone", "tablet", "laptop")
+
+
 def test_in_a_fork_the_card_stands_where_nobody_disputes_it() -> None:
     agreed = step(FIRST, "laptop")
     card, _ = told(agreed, step(agreed, "phone", expires=1), step(agreed, "phone", expires=2))
@@ -369,6 +386,31 @@ def test_a_chain_has_at_most_sixty_four_statements() -> None:
     with pytest.raises(CardRejected, match="1 to 64"):
         Card.follow(PERSON, ())
     assert card.take(birth("phone", epoch=2))[1] is Verdict.EXTENDED
+
+
+def test_the_roots_before_count_towards_the_length_of_a_chain() -> None:
+    newest = birth("phone", epoch=3, by="second root")
+    card, _ = told(birth("phone", epoch=2, next_root=public("second root")), newest)
+    while len(card.chain) < MAX_CHAIN:
+        newest = step(newest, "phone")
+        card, _ = card.take(newest)
+
+    assert Card.follow(PERSON, card.chain) == card
+    with pytest.raises(CardRejected, match="chain is full"):
+        card.take(step(newest, "phone"))
+
+
+def test_a_root_is_handed_over_a_bounded_number_of_times() -> None:
+    person = PersonId.of_root(public("root 1"))
+    card = Card.begin(person, birth("phone", by="root 1", next_root=public("root 2")))
+    for number in range(2, MAX_CHAIN + 1):
+        names = public(f"root {number + 1}")
+        handed = birth("phone", epoch=number, by=f"root {number}", next_root=names)
+        card, _ = card.take(handed)
+
+    assert len(card.chain) == MAX_CHAIN
+    with pytest.raises(CardRejected, match="chain is full"):
+        card.take(birth("phone", epoch=MAX_CHAIN + 1, by=f"root {MAX_CHAIN + 1}"))
 
 
 def test_whoever_disputes_without_end_is_cut_short() -> None:

@@ -70,6 +70,7 @@ def test_a_stored_number_that_was_overtaken_changes_nothing() -> None:
     courier = here(5)
 
     assert courier.handle(Stored(4), now=1) == []
+    assert courier.handle(Connected(acked=5), now=1) == [Forget(5)]
     assert courier.handle(Stored(6), now=1) == [Send(6, 6)]
 
 
@@ -106,6 +107,7 @@ def test_holes_may_be_jumped_beyond_what_was_asked() -> None:
 
     assert courier.handle(Sent(1, (9, 12)), now=0) == []
     assert courier.handle(Acked(12), now=0) == [Forget(12)]
+    assert courier.handle(Connected(acked=12), now=0) == []
     assert courier.handle(Stored(12), now=0) == []
     assert courier.handle(Stored(13), now=0) == [Send(13, 13)]
 
@@ -141,6 +143,10 @@ def test_a_device_that_went_back_gets_everything_again() -> None:
     courier.handle(Lost(), now=1)
 
     assert courier.handle(Connected(acked=2), now=2) == [Send(3, 5)]
+    assert courier.handle(Sent(3, (3, 4, 5)), now=2) == []
+    assert courier.handle(Acked(5), now=3) == []  # that was said before
+    with pytest.raises(AckBeyondSent):
+        courier.handle(Acked(6), now=3)
 
 
 def test_connecting_twice_begins_anew() -> None:
@@ -316,6 +322,8 @@ class Delivery(RuleBasedStateMachine):
         """Let the line hold: everything arrives, once and in order, and nothing stalls."""
         if self.line is None:
             self.the_device_connects(crashed=False)
+        if self.arrived:
+            self.the_device_acknowledges()
         while self.wanted or self.line:
             if self.wanted:
                 self.the_gateway_sends(3, False)
