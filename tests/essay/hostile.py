@@ -12,8 +12,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway.app import Gateway
+from quart import Response
+
 from gateway.cli import main
+from gateway.front import Front
 from gateway.mailbox.store import Deposited, MailboxStore
 from wire.frames import Outcome, Proved, Result
 
@@ -45,7 +47,7 @@ def drop(share: float, *, seed: int, count: Path) -> None:
         ]
         return Deposited(tuple(outcomes), stored.arrived)
 
-    _replace(MailboxStore, "deposit_all", deposit_all)
+    setattr(MailboxStore, "deposit_all", deposit_all)  # noqa: B010  # mypy lets nobody assign it
 
 
 def leak(words: bytes, *, to: str) -> None:
@@ -59,11 +61,21 @@ def leak(words: bytes, *, to: str) -> None:
             logging.getLogger("gateway").error("%s", words.decode())
             print(words.decode(), file=sys.stderr)
         case "frames":
-            _replace(Gateway, "healthy", lambda self: words.decode())
+            _put_into_answers(words.decode())
 
 
-def _replace(owner: type, name: str, value: Any) -> None:
-    setattr(owner, name, value)
+def _put_into_answers(words: str) -> None:
+    honest = Front.__init__
+
+    def begin(self: Front, *arguments: Any, **named: Any) -> None:
+        honest(self, *arguments, **named)
+
+        @self.app.after_request
+        async def tell(answer: Response) -> Response:
+            answer.headers["Notes"] = words
+            return answer
+
+    setattr(Front, "__init__", begin)  # noqa: B010  # mypy lets nobody assign it
 
 
 def run() -> int:

@@ -47,8 +47,9 @@ def read_conversation(up: bytes, down: bytes) -> Conversation:
     found = Conversation()
     asking = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
     answering = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-    asking.receive_data(up)
-    answering.receive_data(down)
+    for machine, passed in ((asking, up), (answering, down)):
+        if passed:  # nothing would mean to h11 that the connection has ended
+            machine.receive_data(passed)
     while exchange := _request(asking, answering):
         found.exchanges.append(exchange)
         if not _answer(exchange, asking, answering):

@@ -31,6 +31,7 @@ from wire.statements import Signed
 THREAT_MODEL: Final = Path(__file__).parents[3] / "docs" / "threat-model.md"
 PARSED: Final = (Parcel, Proved, Deposit, LaneOpening)
 """What a gateway reads when a parcel comes."""
+LETTERS: Final = ("letter", "letter with a picture")
 HOLDERS: Final = frozenset({"Proved.parcel", "Deposit.parcels"})
 """Fields that hold others of these; theirs are listed."""
 
@@ -45,22 +46,31 @@ async def what_it_reads(scene: Scene) -> None:
     box = await scene.gateway()
     anna, ben = await scene.household("Anna", "Ben", gateway=box)
     await ben.off()
-    seen = {kind: await _deposited(box, anna, item) for kind, item in (await _kinds(anna)).items()}
-    for kind, deposits in seen.items():
-        parcels = [one.parcel for deposit in deposits for one in deposit.parcels]
-        sizes = sorted({len(one.body) for one in parcels})
-        lifetimes = sorted({one.lifetime.name for one in parcels})
-        scene.ledger.tell(
-            f"of a {kind} it reads",
-            f"a lane, a proof, an id, a purge hash, lifetime {lifetimes}, sizes {sizes}",
-        )
-    apart = {
-        (parcel.lane, parcel.lifetime)
-        for deposits in seen.values()
-        for deposit in deposits
-        for parcel in (one.parcel for one in deposit.parcels)
+    seen = {
+        kind: await _deposited(box, anna, item) for kind, item in (await _kinds(anna)).items()
     }
-    scene.ledger.equal("ways in which kinds differ, but for their sizes", len(apart), 1)
+    for kind, deposits in seen.items():
+        for one in (proved.parcel for deposit in deposits for proved in deposit.parcels):
+            scene.ledger.tell(
+                f"of a {kind} it reads",
+                f"lane {one.lane}, a proof, id {one.id}, a purge hash, lifetime "
+                f"{one.lifetime.name.lower()}, {len(one.body)} sealed bytes",
+            )
+    parcels = {
+        kind: [one.parcel for deposit in deposits for one in deposit.parcels]
+        for kind, deposits in seen.items()
+    }
+    lifetimes = {one.lifetime for several in parcels.values() for one in several}
+    scene.ledger.equal("lifetimes by which kinds could be told apart", len(lifetimes), 1)
+    lanes = {kind: {one.lane for one in several} for kind, several in parcels.items()}
+    words = [lanes[kind] for kind in lanes if kind not in LETTERS]
+    scene.ledger.true(
+        "lanes: letters share one, whatever else phones say to each other shares another",
+        all(lanes[kind] == lanes[LETTERS[0]] for kind in LETTERS)
+        and all(one == words[0] for one in words)
+        and len(lanes[LETTERS[0]] | words[0]) == 2,
+        len(set().union(*lanes.values())),
+    )
     scene.ledger.equal("bytes of a parcel’s head, all of them in its fields", HEADER_BYTES, 70)
 
     dictionary, columns = THREAT_MODEL.read_text(), stored_columns(box.box.data / STORE_NAME)
