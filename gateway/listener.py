@@ -239,17 +239,11 @@ class _Requests(H11Protocol):
         self.connection = StrictRequests(h11.SERVER, max_incomplete_event_size=limit)
 
     async def handle(self, event: Event) -> None:
-        try:
-            await super().handle(event)
-        except (h11.ProtocolError, ProtocolError):
-            await self._cut()
+        await super().handle(event)
         stream = self.stream
         if isinstance(stream, WSStream) and stream.buffer.length > stream.buffer.max_length:
-            await self._cut()
-
-    async def _cut(self) -> None:
-        self.connection_state[STATE].abort()
-        await super().handle(Closed())
+            self.connection_state[STATE].abort()
+            await super().handle(Closed())
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Go over to HTTP/2 for nobody."""
