@@ -18,7 +18,7 @@ from peer.keys.introduction import Introduction, Met, introduce, remember
 from peer.keys.minting import private_bundle
 from peer.keys.primitives import system_random
 from peer.me import Certificates, Me
-from peer.people.contacts import Contact, Contacts
+from peer.people.contacts import Contact, Contacts, follow
 from peer.people.lanes import Lanes
 from peer.store import Store
 from peer.ways.furnishing import furnish
@@ -40,6 +40,8 @@ DECLINED: Final = b"\0"
 need not wait. Who forges it can only do what a gateway that says nothing can do as well."""
 KEPT_SECONDS: Final = 3600.0
 """How long a state is kept once its code is over."""
+CLOCKS_APART: Final = 3600.0
+"""By how much the clock of the phone that shows a code may be ahead of ours."""
 ANSWER_SECONDS: Final = 120.0
 """How long the other phone may take for its next message: two people compare six digits."""
 
@@ -118,6 +120,7 @@ class Adding:
 
     def _meet_as_host(self, host: Host, met: Met, *, verified: bool) -> tuple[Contact, Host]:
         with self.store.transaction():
+            self._refuse_blocked(met.person, compared=verified)
             ours = self._introduction(met.person)
             contact = self._remember(met, verified=verified)
             ready = host.introduce(ours, device=self.me.identity.device)
@@ -141,8 +144,14 @@ class Adding:
         """
         if code.expires < self.now():
             raise BadCode("this code is over; ask for a new one")
+        if code.expires > self.now() + CONTACT_CODE_SECONDS + CLOCKS_APART:
+            raise BadCode(
+                "this code claims to be good for longer than any is; look at the clocks of both"
+                " phones, then ask for a new one"
+            )
         if code.person == self.me.person:
             raise BadCode("this code is your own; let the other phone read it")
+        self._refuse_blocked(code.person, compared=ask is not None)
         found, der = await look_at(code.place, with_fingerprint(code.gateway))
         certificates = Certificates(self.store)
         certificates.learn(found, der)
@@ -208,10 +217,28 @@ class Adding:
 
     def _remember(self, met: Met, *, verified: bool) -> Contact:
         now, theirs = self.now(), met.introduction
+        contacts = Contacts(self.store.db)
+        self._refuse_revoked(theirs, held=contacts.of(met.person))
         remember(self.store.vault, met, now=now)
         Lanes(self.store.db).take(met.person, theirs.lanes)
-        contacts = Contacts(self.store.db)
         return contacts.add(theirs.card, introduced=theirs.name, verified=verified, now=now)
+
+    def _refuse_blocked(self, person: PersonId, *, compared: bool) -> None:
+        """Refuse lanes to somebody who is blocked, unless two people stand there and compare."""
+        held = Contacts(self.store.db).of(person)
+        if held is not None and held.blocked and not compared:
+            raise BadCode(
+                f"you have blocked {held.name}; add them again with check codes compared if you"
+                " want to hear of them"
+            )
+
+    def _refuse_revoked(self, theirs: Introduction, *, held: Contact | None) -> None:
+        """Refuse a phone that was taken off the card: it shows the card as it was before."""
+        if held is None:
+            return
+        card = follow(held.card, theirs.card.chain)
+        if card.device(theirs.device.device) is None:
+            raise BadCode(f"this phone was taken off the card of {held.name}: nobody was added")
 
     def _keep(self, code: ContactCode, state: bytes, *, side: bytes | None = None) -> None:
         """Store an exchange; `side` is the guest's."""
@@ -221,7 +248,7 @@ class Adding:
         db.execute(
             "INSERT INTO exchange (slot, person, side, state, expires) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (slot) DO UPDATE SET state = excluded.state",
-            (code.slot.raw, person, side, state, code.expires),
+            (code.slot.raw, person, side, state, min(code.expires, self._latest())),
         )
 
     def _forget(self, code: ContactCode) -> None:
@@ -245,7 +272,11 @@ class Adding:
         return False
 
     def _left(self, code: ContactCode) -> float:
-        return max(1.0, code.expires - self.now())
+        return max(1.0, min(code.expires, self._latest()) - self.now())
+
+    def _latest(self) -> float:
+        """Return when an addition that begins now is over; the other side's word is no limit."""
+        return self.now() + CONTACT_CODE_SECONDS
 
     async def _wait(self, read: Callable[[], Awaitable[bytes | None]], seconds: float) -> bytes:
         message = await patiently(read, seconds=seconds)
