@@ -31,6 +31,7 @@ from peer.keys.errors import KeysError
 from peer.printing import letter_facts, letter_lines, save_file, status_lines
 from peer.store import FILE_NAME, sentence
 from wire.codes import ContactCode
+from wire.errors import WireError
 
 PROGRAM: Final = "homepost"
 DONE: Final = 0
@@ -63,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         speaks.warn(error.code, _sentence(str(error)))
     except KeysError as error:
         speaks.warn(error.code, _sentence(f"this could not be sealed or opened: {error}"))
+    except WireError as error:
+        speaks.warn(error.code, _sentence(f"something here is not as it should be: {error}"))
     except sqlite3.Error as error:
         speaks.warn("store-unusable", _sentence(sentence(error, call.home / FILE_NAME)))
     except KeyboardInterrupt:

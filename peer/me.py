@@ -102,7 +102,9 @@ class Me:
         card = self.card
         if card.gateways == (entry,):
             return False
-        extended, _ = state_gateways(self.identity, card, gateways=(entry,), now=now)
+        extended, _ = state_gateways(
+            self.identity, card, gateways=(entry,), now=now, seed=self._store.vault.seed()
+        )
         self._store.keep_note(_CARD, _chain(extended))
         return True
 

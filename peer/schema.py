@@ -33,11 +33,12 @@ CREATE TABLE contact (
     person BLOB PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,           -- what I call them
     introduced TEXT NOT NULL,            -- what they call themselves
-    chain BLOB NOT NULL,                 -- their card: CBOR list of statements
+    chain BLOB NOT NULL,                 -- their card: CBOR list of all statements kept
     verified INTEGER NOT NULL,           -- whether the check code was compared
     blocked INTEGER NOT NULL DEFAULT 0,
     added REAL NOT NULL,
-    asked REAL NOT NULL DEFAULT 0,       -- when missing letters were last asked for
+    asks INTEGER NOT NULL DEFAULT 0,     -- requests since letters are missing
+    asked REAL NOT NULL DEFAULT 0,       -- when the last was made
     asked_for BLOB NOT NULL DEFAULT x''  -- hash of what was asked for
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE lane_given (

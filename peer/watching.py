@@ -21,6 +21,7 @@ from peer.people.contacts import Contacts
 from peer.store import Store
 from peer.ways.furnishing import at_home
 from peer.ways.gateway_client import GatewayClient, LiveMailbox
+from peer.ways.missing import Gaps
 from peer.ways.receiving import Batch, Came, Receiving
 from peer.ways.sending import Sending, State
 from wire.frames import Hello
@@ -92,6 +93,7 @@ class Watch:
         self._now = now
         self._sending = Sending(store, me, now=now, on_stored=self._stored)
         self._receiving = Receiving(store, me, self._sending.outgoing, now=now)
+        self._gaps = Gaps(store, self._sending.outgoing, now=now)
         self._letterbox = Letterbox(store, me, self._sending)
         self._contacts = Contacts(store.db)
         self._events: asyncio.Queue[Event] = asyncio.Queue()
@@ -149,11 +151,11 @@ class Watch:
             self._tell(Here())
             while await self._collect_some(gateway, tell=tell):
                 pass
-        self._receiving.ask_for_missing()
+        self._gaps.ask()
 
     def missing(self) -> tuple[Missing, ...]:
         """Return how many letters of each contact are known to be missing."""
-        counts = self._receiving.missing()
+        counts = self._gaps.counts()
         contacts = [one for one in self._contacts.all() if one.person in counts]
         return tuple(Missing(one.name, counts[one.person]) for one in contacts)
 
@@ -229,7 +231,7 @@ class Watch:
     async def _outbox(self) -> None:
         while True:
             await self._sending.deliver(due_only=True)
-            self._receiving.ask_for_missing(after=MISSING_AFTER)
+            self._gaps.ask(after=MISSING_AFTER)
             self._look_for_missing()
             await asyncio.sleep(OUTBOX_EVERY)
 

@@ -1,5 +1,9 @@
 """How a person begins, and how her card goes on: what only the holder of the keys can sign."""
 
+from typing import Final
+
+from nacl.signing import SigningKey
+
 from peer.keys.person import SEED_BYTES, Device, Identity, PersonKey, root_key
 from peer.keys.primitives import Random, system_random
 from peer.keys.vault import Vault
@@ -48,15 +52,30 @@ def begin_person(
     return identity, Card.begin(person, Signed.make(statement, root))
 
 
+MAX_LINKS: Final = 4
+"""Statements in a chain before the root begins it anew, while its seed is here: a card has to fit
+in one message when two persons meet."""
+
+
 def state_gateways(
-    identity: Identity, card: Card, *, gateways: tuple[GatewayEntry, ...], now: float
+    identity: Identity,
+    card: Card,
+    *,
+    gateways: tuple[GatewayEntry, ...],
+    now: float,
+    seed: bytes | None = None,
 ) -> tuple[Card, Signed]:
-    """Return the card with other gateways and the statement, signed by this device, that says so.
+    """Return the card with other gateways and the statement that says so.
+
+    This device signs it; with the recovery `seed` the root does where the chain has grown long.
 
     Raises:
         CardRejected: this device is not on the card.
     """
     position = card.position
+    root = None if seed is None else root_key(seed)
+    if root is not None and len(card.chain) >= MAX_LINKS and _in_force(root, card):
+        return _begin_anew(root, card, gateways=gateways, now=now)
     statement = Statement(
         StatementKind.DEVICE,
         card.root_key,
@@ -72,5 +91,31 @@ def state_gateways(
         signer=identity.device.key.raw,
     )
     signed = Signed.make(statement, identity.device.signing)
+    extended, _verdict = card.take(signed)
+    return extended, signed
+
+
+def _in_force(root: SigningKey, card: Card) -> bool:
+    return bytes(root.verify_key) == card.root_key
+
+
+def _begin_anew(
+    root: SigningKey, card: Card, *, gateways: tuple[GatewayEntry, ...], now: float
+) -> tuple[Card, Signed]:
+    statement = Statement(
+        StatementKind.ROOT,
+        card.root_key,
+        epoch=card.position.epoch + 1,
+        seq=0,
+        prev=NO_PREVIOUS,
+        devices=card.devices,
+        person_generation=card.person_generation,
+        person_public=card.person_public,
+        gateways=gateways,
+        issued=int(now),
+        expires=int(now) + CARD_SECONDS,
+        signer=card.root_key,
+    )
+    signed = Signed.make(statement, root)
     extended, _verdict = card.take(signed)
     return extended, signed

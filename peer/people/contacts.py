@@ -2,10 +2,11 @@
 
 import sqlite3
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from peer.errors import EmptyName, NameTaken, NoSuchContact, PeerError
-from wire.card import MAX_CHAIN, MAX_STATEMENT, Card, Signed, Verdict
-from wire.codec import decode, encode
+from peer.errors import EmptyName, NameTaken, NoSuchContact
+from wire.card import MAX_CHAIN, MAX_KEPT, MAX_STATEMENT, Card, Signed, Verdict
+from wire.codec import Value, decode, encode
 from wire.errors import WireError
 from wire.ids import PersonId
 
@@ -67,7 +68,7 @@ class Contacts:
             self._db.execute(
                 "UPDATE contact SET introduced = ?, chain = ?, verified = max(verified, ?),"
                 " blocked = 0 WHERE person = ?",
-                (introduced, _chain(newer), verified, card.person.raw),
+                (introduced, _kept(newer), verified, card.person.raw),
             )
         else:
             self._db.execute(
@@ -77,7 +78,7 @@ class Contacts:
                     card.person.raw,
                     self._free_name(introduced),
                     introduced,
-                    _chain(card),
+                    _kept(card),
                     verified,
                     now,
                 ),
@@ -112,9 +113,12 @@ class Contacts:
 
     def take_statements(self, contact: Contact, statements: tuple[bytes, ...]) -> Card:
         """Continue a contact's card; return it as it stands now."""
-        card = follow(contact.card, statements)
+        held = self.of(contact.person) or contact
+        card = follow(held.card, statements)
+        if card == held.card:
+            return card
         self._db.execute(
-            "UPDATE contact SET chain = ? WHERE person = ?", (_chain(card), contact.person.raw)
+            "UPDATE contact SET chain = ? WHERE person = ?", (_kept(card), contact.person.raw)
         )
         return card
 
@@ -152,18 +156,17 @@ def _contact(row: tuple[bytes, str, str, bytes, int, int, float]) -> Contact:
     return Contact(id, name, introduced, _card(id, chain), bool(verified), bool(blocked), added)
 
 
-def _chain(card: Card) -> bytes:
-    fork = [one.encode() for one in card.fork or ()]
-    return encode([list(card.chain), list(fork)])
+def _kept(card: Card) -> bytes:
+    kept: list[Value] = list(card.kept)
+    return encode(kept)
 
 
-def _card(person: PersonId, data: bytes) -> Card:
-    value = decode(data, limit=(MAX_CHAIN + 2) * (MAX_STATEMENT + 8))
-    match value:
-        case [list(chain), list(fork)]:
-            card = Card.follow(person, [one for one in chain if isinstance(one, bytes)])
-            return follow(card, tuple(one for one in fork if isinstance(one, bytes)))
-    raise PeerError("the phone’s file is damaged: a contact’s card cannot be read")
+@lru_cache(maxsize=512)
+def _card(person: PersonId, kept: bytes) -> Card:
+    """Restore a card; remembered, since every signature in it is checked again."""
+    value = decode(kept, limit=(MAX_CHAIN + MAX_KEPT) * (MAX_STATEMENT + 8))
+    statements = value if isinstance(value, list) else []
+    return Card.restore(person, [one for one in statements if isinstance(one, bytes)])
 
 
 def clean_name(name: str) -> str:

@@ -87,6 +87,10 @@ class Lanes:
             [(gateway.raw, one.secret.at(gateway).id.raw, one.secret.raw) for one in lanes],
         )
 
+    def drop(self, lane: Given) -> None:
+        """Forget a lane that no gateway of ours knows."""
+        self._db.execute("DELETE FROM lane_given WHERE secret = ?", (lane.secret.raw,))
+
     def revoke(self, person: PersonId) -> None:
         """Take back what a person was given; the gateway is told at the next chance."""
         self._db.execute("UPDATE lane_given SET revoked = 1 WHERE person = ?", (person.raw,))

@@ -10,14 +10,19 @@ from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 from peer.errors import GatewayRefused
+from peer.items.kinds import Lanes as LanesItem
 from peer.keys.minting import confirm, mint
 from peer.me import PREKEYS_LOOKED_AT, Certificates, Me
-from peer.people.lanes import Lanes
+from peer.people.contacts import Contacts
+from peer.people.lanes import Given, Lanes
 from peer.store import Store
 from peer.ways.gateway_client import GatewayClient, connect
-from wire.card import Signed
+from peer.ways.outgoing import Outgoing
+from wire.errors import WireError
 
 LANES_AT_ONCE: Final = 128
+UNKNOWN_HERE: Final = frozenset({"login-refused", "login-needed", "revoked", "device-revoked"})
+"""What a gateway says to a phone that has no seat there."""
 _CHANGES: Final = "lane-changes"
 PREKEYS_EVERY: Final = 3600.0
 """Seconds between two looks at how many prekeys are left: a bundle an hour is what a lane gets."""
@@ -28,7 +33,7 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def at_home(store: Store, me: Me, *, now: float) -> AsyncIterator[GatewayClient]:
-    """Give our own gateway, brought up to date.
+    """Give our own gateway, brought up to date as far as it lets us: letters are collected anyway.
 
     Raises:
         NotPaired, GatewayNotThere, WrongGateway, GatewayRefused
@@ -37,8 +42,15 @@ async def at_home(store: Store, me: Me, *, now: float) -> AsyncIterator[GatewayC
     destination = certificates.of(home.gateway, home.places)
     async with connect(destination, learned=certificates.learn) as connection:
         gateway = GatewayClient(connection, me.signs)
-        await furnish(store, me, gateway, now=now)
-        yield gateway
+        try:
+            await furnish(store, me, gateway, now=now)
+        except GatewayRefused as refused:
+            if refused.reason in UNKNOWN_HERE:  # nothing else will be answered either
+                raise
+        try:
+            yield gateway
+        except WireError:
+            raise GatewayRefused("malformed", {}) from None
 
 
 async def furnish(store: Store, me: Me, gateway: GatewayClient, *, now: float) -> None:
@@ -57,10 +69,8 @@ async def _tell_card(store: Store, me: Me, gateway: GatewayClient) -> None:
     mark = hashlib.blake2b(home.gateway.raw + card.position.hash, digest_size=16).digest()
     if me.card_told == mark:
         return
-    for statement in card.chain:
-        # The gateway has the beginning since we paired and takes what continues it.
-        if Signed.decode(statement).statement.seq > 0:
-            await gateway.put_card(statement)
+    for statement in card.chain:  # what it has already it takes again
+        await gateway.put_card(statement)
     with store.transaction():
         me.keep_card_told(mark)
 
@@ -75,9 +85,41 @@ async def _change_lanes(store: Store, me: Me, gateway: GatewayClient, *, now: fl
         with store.transaction():
             lanes.revoked(gone)
     while new := lanes.unregistered(home)[:LANES_AT_ONCE]:
-        await _change(store, gateway.mint_lanes, [one.right(home) for one in new])
+        try:
+            await _change(store, gateway.mint_lanes, [one.right(home) for one in new])
+        except GatewayRefused as refused:
+            if refused.reason != "lane-refused":
+                raise
+            await _mint_others(store, me, gateway, new, now=now)
+            continue
         with store.transaction():
             lanes.registered(new, gateway=home)
+
+
+async def _mint_others(
+    store: Store, me: Me, gateway: GatewayClient, new: list[Given], *, now: float
+) -> None:
+    """Register lanes one by one; whoever's lane is taken there gets others.
+
+    A contact knows the secrets of his lanes. With a seat at the gateway that we move to, he could
+    have registered them as his own, and we could not.
+    """
+    lanes, home = Lanes(store.db), me.needs_home().gateway
+    outgoing = Outgoing(store, me, now=lambda: now)
+    for one in new:
+        try:
+            await _change(store, gateway.mint_lanes, [one.right(home)])
+        except GatewayRefused as refused:
+            if refused.reason != "lane-refused":
+                raise
+            with store.transaction():
+                lanes.drop(one)
+                contact = Contacts(store.db).of(one.person)
+                if contact is not None:
+                    outgoing.put(contact, LanesItem(lanes.give(one.person)))
+        else:
+            with store.transaction():
+                lanes.registered([one], gateway=home)
 
 
 async def _change(store: Store, change: Callable[..., Awaitable[None]], lanes: list[T]) -> None:

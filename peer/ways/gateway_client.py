@@ -44,8 +44,13 @@ from wire.pairing import PairAnswer, PairRequest
 from wire.places import Place
 from wire.prekeys import Bundles, Prekey, PrekeyKind, decode_bundles, encode_upload
 
-READ_SECONDS: Final = 60.0
-"""Silence after which an answer is given up; the longest wait we ask for is 25 seconds."""
+READ_SECONDS: Final = 90.0
+"""Time for one answer; the longest wait we ask for is 25 seconds, the rest a slow line may need."""
+SLOWEST: Final = 16_000
+"""Bytes a second below which a line is given up: 128 kbit/s."""
+HEARD_SECONDS: Final = 75.0
+"""Silence on a mailbox after which its connection is dead: the gateway asks every 30 seconds
+whether we are there, and gives us as long to answer."""
 WAIT_SECONDS: Final = 25
 MAX_ANSWER: Final = MAX_FRAME + 4096
 """Bytes of the largest answer: one frame of parcels and a greeting."""
@@ -113,7 +118,8 @@ class Connection:
         await self._find()
         for last in (False, True):  # all we ask may be repeated
             try:
-                status, data = await self._ask_once(method, path, body, headers)
+                async with asyncio.timeout(READ_SECONDS + len(body) / SLOWEST):
+                    status, data = await self._ask_once(method, path, body, headers)
             except aiohttp.ClientConnectorCertificateError:
                 if last:
                     raise GatewayNotThere(self._not_there()) from None
@@ -301,7 +307,12 @@ class GatewayClient:
 
     async def status(self) -> dict[str, Any]:
         """Return how our mailbox is."""
-        found: dict[str, Any] = json.loads(await self._ask("GET", "/v1/status"))
+        try:
+            found = json.loads(await self._ask("GET", "/v1/status"))
+        except ValueError:
+            raise GatewayRefused("malformed", {}) from None
+        if not isinstance(found, dict):
+            raise GatewayRefused("malformed", {})
         return found
 
     # The mailbox
@@ -377,6 +388,9 @@ class GatewayClient:
         return {"Authorization": f"Bearer {self._bearer}"}
 
 
+_SILENT: Final = "the gateway says nothing any more; the network may have changed"
+
+
 class LiveMailbox:
     """A mailbox as it comes over a WebSocket."""
 
@@ -390,7 +404,11 @@ class LiveMailbox:
             GatewayRefused: it said why.
         """
         while True:
-            message = await self._socket.receive()
+            try:
+                async with asyncio.timeout(HEARD_SECONDS):
+                    message = await self._socket.receive()
+            except TimeoutError:
+                raise GatewayNotThere(_SILENT) from None
             if message.type is not aiohttp.WSMsgType.BINARY:
                 return None
             match decode_frame(message.data):

@@ -32,8 +32,13 @@ from wire.prekeys import Bundle
 CLAIM_SECONDS: Final = 60.0
 """How long one process has an item to itself; longer than a try takes, short after a crash."""
 MAX_RESENT: Final = 256
-"""Items sent again in answer to one request."""
+"""Items sent again to one contact in a day: whoever asks without end costs us no more."""
+MAX_AGAIN: Final = 4
+"""How often one item is sent to somebody, counting the first time; then it is gone."""
+RESENT_SECONDS: Final = 86_400.0
 MAX_GONE: Final = 64
+MIN_TRIES: Final = 10
+"""Tries before something is given up for its age: a clock that jumps a month has not tried."""
 _SECRET_BYTES: Final = 32
 _COLUMNS: Final = "number, person, item, class, again, parcel, purge, body, tries"
 
@@ -107,22 +112,47 @@ class Outgoing:
         """Send again what a contact misses, or say that it is gone."""
         if resend.device != self._me.identity.device.id:
             return
-        gone, budget = list[Range](), MAX_RESENT
+        gone, budget = list[Range](), self._resends_left(to)
         for wanted in resend.ranges:
             rows = self._store.db.execute(
-                "SELECT number, raw, class FROM sent JOIN item USING (item)"
+                "SELECT number, raw, class, (SELECT count(*) FROM sent AS all_sent WHERE"
+                " all_sent.person = sent.person AND all_sent.item = sent.item)"
+                " FROM sent JOIN item USING (item)"
                 " WHERE person = ? AND number BETWEEN ? AND ? ORDER BY number LIMIT ?",
                 (to.person.raw, wanted.first, wanted.last, budget),
             ).fetchall()
-            for number, raw, kind in rows:
+            here = [row for row in rows if row[3] <= MAX_AGAIN]
+            for number, raw, kind, _times in here:
                 item = read_item(raw, card=self._me.card)
                 self._queue(to, item, kind=LaneClass(kind), again=number)
             budget -= len(rows)
             if budget <= 0:  # the rest is asked for again
                 break
-            gone += without(wanted, [number for number, _raw, _kind in rows])
+            gone += without(wanted, [row[0] for row in here])
+        self._note_resends(to, left=budget)
         if gone:
             self.put(to, Gone(resend.device, tuple(gone[:MAX_GONE])))
+
+    def _resends_left(self, to: Contact) -> int:
+        note = self._store.note(f"resent/{to.person.text}") or b""
+        since, left = int.from_bytes(note[:8], "big"), int.from_bytes(note[8:], "big")
+        return left if 0 <= self._now() - since < RESENT_SECONDS else MAX_RESENT
+
+    def _note_resends(self, to: Contact, *, left: int) -> None:
+        name = f"resent/{to.person.text}"
+        note = self._store.note(name) or b""
+        since = int.from_bytes(note[:8], "big")
+        if not 0 <= self._now() - since < RESENT_SECONDS:
+            since = int(self._now())
+        value = since.to_bytes(8, "big") + max(0, left).to_bytes(4, "big")
+        self._store.keep_note(name, value)
+
+    def waits_for(self, to: Contact) -> bool:
+        """Return whether something is on its way to a contact already."""
+        row = self._store.db.execute(
+            "SELECT 1 FROM outgoing WHERE person = ?", (to.person.raw,)
+        ).fetchone()
+        return row is not None
 
     def tell_card(self, to: Contact) -> None:
         """Send my card as it stands, once for each of its positions."""
@@ -259,10 +289,10 @@ class Outgoing:
         db = self._store.db
         db.execute(
             "UPDATE letter SET ended = 'too-old' WHERE outgoing AND item IN"
-            " (SELECT item FROM outgoing WHERE made < ?)",
-            (before,),
+            " (SELECT item FROM outgoing WHERE made < ? AND tries >= ?)",
+            (before, MIN_TRIES),
         )
-        db.execute("DELETE FROM outgoing WHERE made < ?", (before,))
+        db.execute("DELETE FROM outgoing WHERE made < ? AND tries >= ?", (before, MIN_TRIES))
         db.execute(
             "DELETE FROM sent WHERE made < ?1 AND NOT EXISTS (SELECT 1 FROM outgoing"
             " WHERE outgoing.person = sent.person AND outgoing.item = sent.item)",

@@ -6,7 +6,6 @@ All of that is one transaction for each parcel; the gateway hears of it afterwar
 sends again what was not acknowledged, and what was opened before is told by its number.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -18,6 +17,7 @@ from peer.items.kinds import (
     Heartbeat,
     Lanes,
     Letter,
+    Range,
     Resend,
     Reset,
     Unknown,
@@ -28,18 +28,22 @@ from peer.people.contacts import Contact, Contacts
 from peer.people.lanes import Lanes as LaneBook
 from peer.store import Store
 from peer.ways.outgoing import Outgoing
-from wire.codec import encode
+from wire.card import Position
 from wire.frames import Cursor, Delivered, Hello
 from wire.ids import CursorEpoch, ItemId, PersonId
 
-ASK_AGAIN: Final = 3600.0
-"""Seconds before the same missing letters are asked for once more."""
 SILENT: Final = frozenset({"duplicate"})
 """Refusals that are no trouble: what came by another way, or again after a crash."""
 BEGIN_AGAIN: Final = frozenset(
     {"session-unknown", "prekey-gone", "too-far-ahead", "number-repeated"}
 )
 """Refusals after which only a new session helps; it is asked for once a day."""
+
+
+NO_USE: Final = frozenset(
+    {"unknown-version", "malformed", "wrong-author", "not-signed", "body-swapped"}
+)
+"""Refusals of what its author has made wrongly: sent again it would be no better."""
 
 
 class Came(Enum):
@@ -95,7 +99,6 @@ class Receiving:
         self._letters = Letters(store.vault)
         self._contacts = Contacts(store.db)
         self._lanes = LaneBook(store.db)
-        self._missed: dict[PersonId, tuple[float, bytes]] = {}
 
     def greet(self, hello: Hello) -> None:
         """Take note of the gateway's epoch: after a reset everything is counted anew."""
@@ -151,6 +154,9 @@ class Receiving:
             " ON CONFLICT DO NOTHING",
             (contact.person.raw, delivered.parcel.id.raw, refused.code, self._now()),
         )
+        if refused.code in NO_USE and refused.device is not None and refused.number is not None:
+            gone = Gone(refused.device, (Range(refused.number, refused.number),))
+            self._letters.take_gone(contact.person, gone)
         if refused.code in BEGIN_AGAIN and refused.device is not None:
             repeated = [refused.number] if refused.number is not None else []
             reset = self._letters.ask_reset(
@@ -166,11 +172,33 @@ class Receiving:
     def _received(self, contact: Contact, received: Received) -> Taken:
         taken = self._obey(contact, received)
         ours = self._me.card.position
-        if (received.ours.epoch, received.ours.seq) < (ours.epoch, ours.seq):
+        if received.ours != ours and (received.ours.epoch, received.ours.seq) <= (
+            ours.epoch,
+            ours.seq,
+        ):
             self._outgoing.tell_card(contact)
-        if received.heartbeat_due:
+        asks = self._compare_cards(contact.person, received.theirs)
+        if (received.heartbeat_due or asks) and not self._outgoing.waits_for(contact):
             self._outgoing.put(contact, Heartbeat())
         return taken
+
+    def _compare_cards(self, person: PersonId, theirs: Position) -> bool:
+        """Return whether to ask for a card that we lack: somebody may be withholding it.
+
+        Their device says where its card stands. What we send then says where we see it, and is
+        answered with the card.
+        """
+        contact, name = self._contacts.of(person), f"behind/{person.text}"
+        if contact is None:
+            return False
+        held, before = contact.card.position, self._store.note(name)
+        lacking = theirs != held and (theirs.epoch, theirs.seq) >= (held.epoch, held.seq)
+        if not lacking:
+            if before is not None:
+                self._store.keep_note(name, None)
+            return False
+        self._store.keep_note(name, theirs.hash)
+        return before != theirs.hash
 
     def _obey(self, contact: Contact, received: Received) -> Taken:
         item = received.item
@@ -208,59 +236,3 @@ class Receiving:
             "SELECT 1 FROM exchange WHERE person = ? AND expires > ?", (person.raw, self._now())
         ).fetchone()
         return row is not None
-
-    # What did not come
-
-    def missing(self) -> dict[PersonId, int]:
-        """Return how many letters of each contact are known to be missing."""
-        found = {}
-        for contact in self._contacts.all():
-            count = sum(
-                one.last - one.first + 1
-                for resend in self._letters.missing(contact.person)
-                for one in resend.ranges
-            )
-            if count:
-                found[contact.person] = count
-        return found
-
-    def ask_for_missing(self, *, after: float = 0.0) -> None:
-        """Ask for what is missing, once for each set of letters and again after an hour.
-
-        Args:
-            after: seconds that it must have been missing; letters that several commands send at
-                once come in any order.
-        """
-        now = self._now()
-        for contact in self._contacts.all():
-            wanted = () if contact.blocked else self._letters.missing(contact.person)
-            mark = _mark(wanted) if wanted else b""
-            if self._is_time(contact, mark, now=now, after=after):
-                with self._store.transaction() as db:
-                    db.execute(
-                        "UPDATE contact SET asked = ?, asked_for = ? WHERE person = ?",
-                        (now, mark, contact.person.raw),
-                    )
-                    for resend in wanted:
-                        self._outgoing.put(contact, resend)
-
-    def _is_time(self, contact: Contact, mark: bytes, *, now: float, after: float) -> bool:
-        if not mark:
-            self._missed.pop(contact.person, None)
-            return False
-        since, seen = self._missed.get(contact.person, (now, b""))
-        if seen != mark:
-            self._missed[contact.person] = since, _ = now, mark
-        asked, asked_for = self._store.db.execute(
-            "SELECT asked, asked_for FROM contact WHERE person = ?", (contact.person.raw,)
-        ).fetchone()
-        if bytes(asked_for) == mark and 0 <= now - asked < ASK_AGAIN:
-            return False
-        return not 0 <= now - since < after
-
-
-def _mark(wanted: tuple[Resend, ...]) -> bytes:
-    said = encode(
-        [[one.device.raw, [[range_.first, range_.last] for range_ in one.ranges]] for one in wanted]
-    )
-    return hashlib.blake2b(said, digest_size=16).digest()

@@ -4,6 +4,7 @@ For each contact a connection of its own, opened with a lane and without login: 
 neither who sends nor which of its lanes one person writes on (docs/protocol.md §4.5).
 """
 
+import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ from wire.lanes import Lane, LaneClass
 from wire.places import Place
 from wire.prekeys import Bundle
 
+AT_A_TIME: Final = 8
+"""Contacts that are tried side by side."""
+CONTACT_SECONDS: Final = 120.0
+"""Time for all gateways of one contact: a photo over a slow mobile uplink."""
 TIDY_EVERY: Final = 86_400.0
 _SYSTEM_RANDOM: Final = secrets.SystemRandom()
 RENEW_EVERY: Final = 86_400.0
@@ -83,6 +88,7 @@ class Sending:
         self._now = now
         self._on_stored = on_stored
         self._random = random
+        self._turns = asyncio.Semaphore(AT_A_TIME)
         self._letters = Letters(store.vault)
         self._contacts = Contacts(store.db)
         self._lanes = Lanes(store.db)
@@ -112,13 +118,24 @@ class Sending:
             for one in claimed:
                 by_person.setdefault(one.person, []).append(one)
         try:
-            for person, waiting in by_person.items():
-                await self._deliver(person, waiting)
+            async with asyncio.TaskGroup() as group:
+                for person, waiting in by_person.items():
+                    group.create_task(self._in_turn(person, waiting))
         finally:
             if by_person:
                 with self._store.transaction():
                     self.outgoing.release()
         return self.outgoing.count()
+
+    async def _in_turn(self, person: PersonId, waiting: list[Waiting]) -> None:
+        """Try one contact's gateways; however slow they are, others are not kept waiting."""
+        async with self._turns:
+            try:
+                async with asyncio.timeout(CONTACT_SECONDS):
+                    await self._deliver(person, waiting)
+            except TimeoutError:
+                slow = Judged(Next.LATER, GatewayNotThere.code)
+                self._plan(self.outgoing.again(waiting), slow)
 
     async def _deliver(self, person: PersonId, waiting: list[Waiting]) -> None:
         contact = self._contacts.of(person)
