@@ -172,6 +172,7 @@ SIGNATURES: Final = ("nacl.signing.", "nacl.exceptions.")
 """All that the gateway and wire may take from PyNaCl: with signatures nothing can be opened."""
 CERTIFICATES: Final = (
     "cryptography.x509",
+    "cryptography.exceptions",
     "cryptography.hazmat.primitives.hashes",
     "cryptography.hazmat.primitives.serialization",
     "cryptography.hazmat.primitives.asymmetric.ec",

@@ -11,7 +11,8 @@ import pytest
 
 from peer.errors import NewerStore, StoreUnusable
 from peer.keys.errors import Damaged
-from peer.store import FILE_NAME, LOCK_NAME, MIGRATIONS, Store, open_store
+from peer.schema import MIGRATIONS
+from peer.store import FILE_NAME, LOCK_NAME, Store, open_store
 
 PER_PROCESS = 40
 
