@@ -1,0 +1,306 @@
+"""Processes that end in the middle of something, and callers who do."""
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.faults.adapter import Box, Ended, Handset, Sender, letters, open_box, pair
+from tests.faults.connection import NoAnswer, Refused
+from tests.faults.here import times
+from tests.faults.oracle import (
+    MAX_DESCRIPTORS,
+    check_bounds,
+    check_disk,
+    check_started,
+    collect_and_check,
+    descriptors,
+    look_inside,
+)
+from tests.faults.tools.raw import abandoned_request
+from tests.faults.tools.strace import killed_at
+from tests.gateway.phones import asks
+from tests.gateway.sync.people import Phone
+from wire.frames import MAX_PARCELS, Result
+from wire.pairing import PairAnswer, PairingState, PairRequest
+
+SENDERS = 8
+FORM = 600
+"""Seconds for a case; a long form takes its own."""
+
+pytestmark = pytest.mark.timeout(FORM)
+
+
+def points(*short: int) -> Iterable[int]:
+    """Return the calls at which a process is killed; in a long form each of the first 400."""
+    return range(1, times(0, long=400) + 1) or short
+
+
+@pytest.fixture
+async def box(tmp_path: Path) -> AsyncIterator[Box]:
+    async with open_box(tmp_path) as opened:
+        yield opened
+
+
+async def check_at_last(box: Box, phone: Handset) -> None:
+    """Start for good, collect everything, stop, and look whether all of it was as promised."""
+    check_started(await box.start())
+    await collect_and_check(box, phone)
+    check_bounds(box)
+    assert await box.stop() == 0
+    check_disk(box)
+    assert look_inside(box.store).parcels == ()
+
+
+async def test_cr_01_a_first_start_that_was_killed_is_made_up_for(tmp_path: Path) -> None:
+    """CR-01: killed at the n-th write while keys and store are made; the next start serves."""
+    for point in points(2, 6, 9, 14, 24):
+        async with open_box(tmp_path / str(point)) as box:
+            with suppress(Ended):
+                await box.start(under=killed_at(point))
+                await box.stop()  # some of what it does last is reached only now
+            await box.kill()
+
+            check_started(await box.start())
+            phone = await box.enrol()
+            sender = await phone.sender()
+            await sender.deposit(letters(sender.lane, 1))
+            await collect_and_check(box, phone)
+            await box.stop()
+
+
+async def test_cr_01_what_was_acknowledged_survives_a_kill_at_any_call(box: Box) -> None:
+    """CR-01: killed at the n-th write, fsync or rename while eight senders deposit."""
+    await box.start()
+    phone = await box.enrol()
+    lane = await phone.lane()
+    await box.stop()
+    for point in points(1, 5, 10, 12, 14, 17, 21, 34, 55, 89, 144, 233):
+        try:
+            await box.start(under=killed_at(point))
+            senders = [await box.sender(lane) for _ in range(SENDERS)]
+            await asyncio.gather(*(one.keep_on(size=1024) for one in senders))
+        except Ended:
+            pass  # it did not get as far as answering
+        assert await box.ended() == -signal.SIGKILL
+
+        stored = set(look_inside(box.store).parcels)
+        assert box.ledger.stored <= stored, f"lost at kill point {point}"
+        assert stored <= box.ledger.possible
+
+    assert len(box.ledger.stored) > SENDERS
+    await check_at_last(box, phone)
+
+
+async def test_cr_02_what_was_collected_stays_gone_after_a_kill_at_any_call(box: Box) -> None:
+    """CR-02: killed at the n-th call while a phone fetches and acknowledges."""
+    await box.start()
+    phone = await box.enrol()
+    sender = await phone.sender()
+    for _ in range(6):
+        await sender.deposit(letters(sender.lane, MAX_PARCELS))
+    await box.stop()
+    seen = set()
+    for point in points(10, 12, 14, 15, 16, 18, 21, 25, 30, 38, 50, 70):
+        with suppress(Ended, NoAnswer):
+            await box.start(under=killed_at(point))
+            await phone.reconnect()
+            while fetched := (await phone.fetch())[:7]:
+                ids = {one.parcel.id for one in fetched}
+                assert not ids & box.ledger.gone, f"came again after kill point {point}"
+                seen |= ids
+                await phone.ack(fetched)
+        await box.kill()
+        stored = set(look_inside(box.store).parcels)
+        assert box.ledger.owed <= stored, f"lost at kill point {point}"
+        assert not stored & box.ledger.gone
+
+    assert seen
+    await check_at_last(box, phone)
+
+
+class Pairing:
+    """A pairing that has come to the phone's last word.
+
+    Args:
+        box: with which.
+        confirmed: what the phone says last.
+        nonce: what both check codes were made with.
+    """
+
+    def __init__(self, box: Box, confirmed: PairRequest, nonce: bytes) -> None:
+        self.box, self.confirmed, self.nonce = box, confirmed, nonce
+
+    @classmethod
+    async def begin(cls, box: Box) -> "Pairing":
+        """Go as far as the owner's yes."""
+        id, code = await box.show()
+        connection = await box.connect()
+        request = asks(code, channel=connection.channel, phone=Phone())
+        first = await pair(connection, request)
+        await box.say(id, same=True)
+        return cls(box, replace(request, confirmed=True), first.nonce)
+
+    async def last_word(self) -> PairAnswer:
+        """Say yes for the phone's holder, on a new connection."""
+        return await pair(await self.box.connect(), self.confirmed)
+
+
+async def test_cr_06_a_phone_that_did_not_hear_of_its_seat_is_told_again(box: Box) -> None:
+    """CR-06: killed between the pairing's commit and its answer; the phone asks again."""
+    paired = 0
+    await box.start()
+    await box.stop()
+    for point in points(22, 24, 26, 28):
+        pairing = None
+        with suppress(Ended, NoAnswer):
+            await box.start(under=killed_at(point))
+            pairing = await Pairing.begin(box)
+            await pairing.last_word()
+        await box.kill()
+        devices = look_inside(box.store).devices
+        if pairing is None:
+            continue
+
+        check_started(await box.start())
+        try:
+            again = await pairing.last_word()
+        except Refused:  # nothing was stored: the code died with the process
+            assert devices == paired
+        else:
+            assert (again.state, again.nonce) == (PairingState.PAIRED, pairing.nonce)
+            assert devices == paired + 1
+            assert await pairing.last_word() == again
+            paired += 1
+        await box.stop()
+        assert look_inside(box.store).devices == paired
+
+    assert paired
+
+
+async def test_cr_06_a_phone_that_hung_up_before_the_answer_has_its_seat(box: Box) -> None:
+    """CR-06: the phone's connection breaks as it says yes; asking again gives the same seat."""
+    await box.start()
+    pairing = await Pairing.begin(box)
+    connection = await box.connect()
+    await abandoned_request(connection, "/v1/pair", pairing.confirmed.encode())
+
+    answers = [await pairing.last_word() for _ in range(3)]
+    await box.kill()
+    await box.start()
+    answers.append(await pairing.last_word())
+
+    assert {one.state for one in answers} == {PairingState.PAIRED}
+    assert {one.nonce for one in answers} == {pairing.nonce}
+    await box.stop()
+    assert look_inside(box.store).devices == 1
+
+
+async def test_cr_18_who_hangs_up_changes_nothing_of_what_is_stored(box: Box) -> None:
+    """CR-18: senders hang up after their last byte; all or nothing, and the writer goes on."""
+    await box.start()
+    phone = await box.enrol()
+    sender = await phone.sender()
+    batches = [letters(sender.lane, 3) for _ in range(times(100, long=1000))]
+    gate = asyncio.Semaphore(SENDERS)
+
+    async def hang_up(batch: bytes, *, at_once: bool) -> None:
+        async with gate:
+            headers = await sender.connection.opening(sender.lane)
+            await abandoned_request(
+                sender.connection, "/v1/deposit", batch, headers=headers, at_once=at_once
+            )
+
+    box.ledger.offer(one for batch in batches for one in batch)
+    await asyncio.gather(
+        *(hang_up(sender.frame(batch), at_once=bool(n % 2)) for n, batch in enumerate(batches))
+    )
+    async with asyncio.timeout(1.0 * 10):  # the writer is not stuck behind those who left
+        await sender.deposit(letters(sender.lane, 1))
+
+    for batch in batches:
+        assert await sender.deposit(batch) == [Result.STORED] * 3
+    found = await collect_and_check(box, phone)
+    assert [one.seq for one in found] == list(range(1, 3 * len(batches) + 2))
+    places = {one.parcel.id: one.seq for one in found}
+    for batch in batches:  # each batch was one transaction: its numbers stand together
+        first = places[batch[0].id]
+        assert [places[one.id] for one in batch] == [first, first + 1, first + 2]
+    check_bounds(box)
+
+
+async def test_cr_19_failing_deposits_take_nothing_of_their_neighbours_along(box: Box) -> None:
+    """CR-19: good deposits beside as many that fail; not one of the acknowledged is missing."""
+    await box.start()
+    phone = await box.enrol()
+    sender = await phone.sender()
+    other = await phone.sender()
+    [known] = letters(sender.lane, 1)
+    await sender.deposit([known])
+    each = times(200, long=500) // SENDERS
+    refused = list[Result]()
+
+    async def good(one: Sender) -> None:
+        for parcel in letters(sender.lane, each):
+            assert await one.deposit([parcel]) == [Result.STORED]
+
+    async def bad(one: Sender) -> None:
+        for n in range(each):
+            [stranger] = letters(other.lane, 1)  # proved with the key of another lane
+            parcel = (replace(known, body=secrets.token_bytes(256)), stranger)[n % 2]
+            refused.extend(await one.deposit([parcel]))
+
+    senders = [await box.sender(sender.lane) for _ in range(2 * SENDERS)]
+    await asyncio.gather(*map(good, senders[:SENDERS]), *map(bad, senders[SENDERS:]))
+
+    assert len(box.ledger.stored) == SENDERS * each + 1
+    assert len(refused) == SENDERS * each
+    assert set(refused) == {Result.LANE_REFUSED, Result.ID_TAKEN}
+    await box.kill()
+    await check_at_last(box, phone)
+
+
+async def test_cr_20_an_end_in_the_middle_of_deposits_is_orderly(box: Box) -> None:
+    """CR-20: SIGTERM with fifty deposits on their way: each is stored, refused or unanswered."""
+    await box.start()
+    phone = await box.enrol()
+    lane = await phone.lane()
+    senders = [await box.sender(lane) for _ in range(50)]
+    working = [asyncio.create_task(one.keep_on(size=1024, batch=4)) for one in senders]
+    await box.ledger.until_stored(200)
+
+    os.kill(box.pid, signal.SIGTERM)
+    status = await box.ended(within=10.0)
+    endings = await asyncio.gather(*working)
+
+    assert status == 0
+    assert set(endings) <= {"no answer", "busy"}, endings
+    assert box.ledger.stored <= set(look_inside(box.store).parcels) <= box.ledger.possible
+    await check_at_last(box, phone)
+
+
+async def test_cr_21_kills_and_starts_under_load_cost_nothing(box: Box) -> None:
+    """CR-21: killed and started again and again while senders deposit; no start is slow."""
+    await box.start()
+    phone = await box.enrol()
+    lane = await phone.lane()
+    for _ in range(times(6, long=100)):
+        senders = [await box.sender(lane) for _ in range(SENDERS)]
+        before = len(box.ledger.stored)
+        working = [asyncio.create_task(one.keep_on(size=4096)) for one in senders]
+        await box.ledger.until_stored(before + 40)
+        assert descriptors(box.pid) <= MAX_DESCRIPTORS
+        await box.kill()
+        await asyncio.gather(*working)
+        check_started(await box.start())
+        check_bounds(box)
+    await box.stop()
+
+    assert box.ledger.stored <= set(look_inside(box.store).parcels) <= box.ledger.possible
+    await check_at_last(box, phone)

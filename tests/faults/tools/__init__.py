@@ -1,0 +1,1 @@
+"""Disks, networks and clocks that misbehave when they are told to."""
