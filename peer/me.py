@@ -136,7 +136,7 @@ class Me:
     def move_in(self, home: Home) -> None:
         """Have my mailbox at this gateway from now on."""
         before = self.home
-        self._store.keep_note(_HOME, Home(home.gateway, home.places[:MAX_PLACES]).encode())
+        self._store.keep_note(_HOME, home.encode())
         if before is None or before.gateway != home.gateway:
             self._store.keep_note(_CURSOR, None)
 

@@ -212,5 +212,7 @@ def remember(vault: Vault, met: Met, *, now: float) -> None:
     device = introduction.device
     vault.numbers.expect_from(person, device.device, first=introduction.number)
     if introduction.bundle is not None:
+        # Whoever has forgotten us lacks our sessions: the next letter begins one with the bundle.
+        vault.sessions.close(person, device)
         value = encode(introduction.bundle.to_value())
         vault.prekeys.keep_bundle(person, device, bundle=value, now=now)

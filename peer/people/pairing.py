@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from peer.errors import NotTheSame
-from peer.me import Certificates, Home, Me
+from peer.me import MAX_PLACES, Certificates, Home, Me
 from peer.people.contacts import Contacts
 from peer.store import Store
 from peer.ways.furnishing import furnish
@@ -80,6 +80,7 @@ class Pairing:
             anew: whether it has to be told everything: the seat may be a new one.
         """
         outgoing = Outgoing(self.store, self.me, now=self.now)
+        home = replace(home, places=home.places[:MAX_PLACES])
         with self.store.transaction():
             self.me.move_in(home)
             if anew:

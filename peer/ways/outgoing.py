@@ -89,8 +89,13 @@ class Outgoing:
 
     # Writing
 
-    def put(self, to: Contact, content: Content) -> ItemId:
+    def put(self, to: Contact, content: Content, *, claim: bool = False) -> ItemId:
         """Sign an item and put it on its way; return its id.
+
+        Args:
+            to: for whom.
+            content: what it says.
+            claim: whether this process tries it first, so that it can say what came of that.
 
         Raises:
             TooLarge: it does not fit in one parcel.
@@ -105,7 +110,7 @@ class Outgoing:
                 " VALUES (?, ?, 1, ?, ?, 1)",
                 (item.id.raw, to.person.raw, item.item.seconds, now),
             )
-        self._queue(to, item, kind=kind, again=0)
+        self._queue(to, item, kind=kind, again=0, claim=claim)
         return item.id
 
     def answer(self, to: Contact, resend: Resend) -> None:
@@ -181,12 +186,15 @@ class Outgoing:
             "INSERT INTO item VALUES (?, ?) ON CONFLICT DO NOTHING", (item.id.raw, item.raw)
         )
 
-    def _queue(self, to: Contact, item: SignedItem, *, kind: LaneClass, again: int) -> None:
+    def _queue(
+        self, to: Contact, item: SignedItem, *, kind: LaneClass, again: int, claim: bool = False
+    ) -> None:
         now = self._now()
+        until = now + CLAIM_SECONDS if claim else 0.0
         row = self._store.db.execute(
             "INSERT INTO outgoing (person, item, class, again, made, claimed, claimed_by)"
             " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING number",
-            (to.person.raw, item.id.raw, int(kind), again, now, now + CLAIM_SECONDS, self._claimer),
+            (to.person.raw, item.id.raw, int(kind), again, now, until, self._claimer),
         ).fetchone()
         if row is None:  # asked for while it is still on its way
             return

@@ -102,7 +102,7 @@ class Sending:
             TooLarge: it does not fit in one parcel.
         """
         with self._store.transaction():
-            return self.outgoing.put(to, content)
+            return self.outgoing.put(to, content, claim=True)
 
     async def deliver(self, *, due_only: bool = False) -> int:
         """Try everything that waits here; return how much of it still does.
@@ -284,8 +284,9 @@ class Sending:
     def _destinations(self, contact: Contact) -> list[tuple[GatewayId, tuple[Place, ...]]]:
         home = self._me.home
         places = {entry.gateway: _places(entry.places) for entry in contact.card.gateways}
-        if home is not None:
-            places.setdefault(home.gateway, home.places)
+        if home is not None:  # of our own gateway we know best where it is
+            hints = places.get(home.gateway, ())
+            places[home.gateway] = tuple(dict.fromkeys((*home.places, *hints)))
         wanted = candidates(
             [entry.gateway for entry in contact.card.gateways],
             worked=self._way_that_worked(contact),
