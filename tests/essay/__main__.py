@@ -1,4 +1,4 @@
-"""`python -m tests.essay --list` and `python -m tests.essay ROW... [--json]`: shows what is claimed.
+"""Shows what is claimed: `python -m tests.essay --list`, `python -m tests.essay ROW... [--json]`.
 
 Each row is played with real gateway processes and real phones, and an observer who owns the box
 prints what was measured. Nobody has to believe the code. Ends with 1 if a row fails.

@@ -1,9 +1,10 @@
 """Finds secrets in a heap of bytes, in whatever spelling they may lie there.
 
 A needle is a secret of at least 16 bytes in one spelling: as it is, UTF-16, hex, as Python prints
-bytes, base32 and base64 at each alignment. Any needle of 15 bytes or more holds one whole 8-byte word at a multiple of eight,
-wherever it begins; so the heap is read as a list of words once, and only where a word of a needle
-turns up is looked for the needle itself. Ten thousand needles cost no more than one.
+bytes, base32 and base64 at each alignment. Any needle of 15 bytes or more holds one whole 8-byte
+word at a multiple of eight, wherever it begins; so the heap is read once as a list of words, and
+only where a word of a needle turns up is looked for the needle itself. Ten thousand needles cost no
+more than one.
 """
 
 import base64
@@ -60,7 +61,10 @@ def spellings(secret: bytes) -> Iterator[tuple[str, bytes]]:
     yield "hex in capitals", binascii.hexlify(secret).upper()
     for name, encode, bits in _ALPHABETS:
         for before in range(5 if bits == 5 else 3):
-            yield f"{name}, after {before} bytes", _aligned(secret, encode, bits=bits, before=before)
+            yield (
+                f"{name}, after {before} bytes",
+                _aligned(secret, encode, bits=bits, before=before),
+            )
 
 
 def _aligned(secret: bytes, encode: Callable[[bytes], bytes], *, bits: int, before: int) -> bytes:

@@ -67,7 +67,7 @@ class Pocket:
         async def compare(number: int) -> bool:
             look = f"/pair/{shown['id']}?wait=10"
             there = await owner.ask("GET", look, wait=10)
-            same = there["check"] == digits(number)
+            same = bool(there["check"] == digits(number))
             await owner.ask("POST", f"/pair/{shown['id']}", body={"same": same})
             return same
 

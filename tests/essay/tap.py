@@ -103,8 +103,8 @@ class Tap:
         finally:
             for pump in pumps:
                 pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
             far_writer.close()
+            await asyncio.gather(*pumps, return_exceptions=True)
 
     async def close(self) -> None:
         """Cut what is still open."""

@@ -31,8 +31,9 @@ def test_what_was_cut_off_is_kept_as_far_as_it_came() -> None:
 
 
 def test_messages_of_a_websocket_are_read_without_their_mask() -> None:
-    phone, box = wsproto.WSConnection(wsproto.ConnectionType.CLIENT), wsproto.WSConnection(
-        wsproto.ConnectionType.SERVER
+    phone, box = (
+        wsproto.WSConnection(wsproto.ConnectionType.CLIENT),
+        wsproto.WSConnection(wsproto.ConnectionType.SERVER),
     )
     up = phone.send(Request(host="box", target="/v1/mailbox"))
     box.receive_data(up)

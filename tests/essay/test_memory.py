@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -50,8 +51,9 @@ async def test_a_secret_in_the_memory_of_a_process_is_found(holder: tuple[int, b
 async def test_a_process_goes_on_after_it_was_read(holder: tuple[int, bytes]) -> None:
     pid, _ = holder
     assert sum(len(heap) for _, heap in dump(pid)) > 1 << 20
-    with open(f"/proc/{pid}/stat") as stat:
-        assert stat.read().rpartition(")")[2].split()[0] != "T"
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    assert state != "T"  # stopped
 
 
 async def test_limits_and_swap_of_a_process_are_told(holder: tuple[int, bytes]) -> None:

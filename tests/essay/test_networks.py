@@ -43,7 +43,7 @@ async def test_a_home_is_seen_from_outside_and_not_reached_and_calls_from_near_a
 
 
 async def test_without_root_or_tools_it_is_said_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(networks.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(NoNetworks, match="only root"):
         async with two_homes():
             raise AssertionError("networks were made without the right to")

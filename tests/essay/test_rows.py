@@ -1,4 +1,4 @@
-"""Every row of the checklist holds, played with fewer letters than `python -m tests.essay` takes."""
+"""Every row of the checklist holds, played with fewer letters than the command takes."""
 
 import pytest
 

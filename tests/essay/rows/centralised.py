@@ -26,7 +26,9 @@ async def read_and_alter(scene: Scene) -> None:
     names = {name: canary() for name in ("Anna", "Ben")}
     anna, ben = await scene.household(*(f"{name} {names[name]}" for name in names), gateway=box)
     texts, secrets = secret_texts(scene.many(1000, 150), of="Anna")
-    scene.ledger.equal("letters that did not get to the gateway", await anna.write(ben.name, texts), 0)
+    scene.ledger.equal(
+        "letters that did not get to the gateway", await anna.write(ben.name, texts), 0
+    )
     secrets |= {f"the name of {name}": word.encode() for name, word in names.items()}
     secrets |= anna.secrets() | ben.secrets()
     scene.report(box.observer.search(secrets))
@@ -91,7 +93,9 @@ async def leave_out(scene: Scene) -> None:
         unnoticed += missing != newest - len(arrived)
     lost = len(texts) - len(arrived)
     scene.ledger.true("letters thrown away", lost > 0, f"{lost} of {len(texts)}")
-    scene.ledger.equal("moments at which the recipient did not know which were missing", unnoticed, 0)
+    scene.ledger.equal(
+        "moments at which the recipient did not know which were missing", unnoticed, 0
+    )
     rounds = await _ask_until_all_is_there(anna, ben, arrived, wanted=set(texts))
     scene.ledger.equal("letters there in the end", len(arrived & set(texts)), len(texts))
     scene.ledger.tell("rounds of asking, one an hour, through the same gateway", rounds)

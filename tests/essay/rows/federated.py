@@ -127,9 +127,7 @@ async def plain_text(scene: Scene) -> None:
     await anna.write("Ben", waiting)
     files = [name for name, _ in box.observer.files()]
     scene.ledger.tell("files searched", ", ".join(files))
-    scene.ledger.true(
-        "the write-ahead log is among them", f"{STORE_NAME}-wal" in files, len(files)
-    )
+    scene.ledger.true("the write-ahead log is among them", f"{STORE_NAME}-wal" in files, len(files))
     scene.report(box.observer.search(secrets | more | anna.secrets() | ben.secrets()))
     scene.ledger.tell("in swap", f"{swapped(box.observer.pid)}, searched with the memory")
     scene.ledger.equal("how large a core file may grow", core_limit(box.observer.pid), "0 0")

@@ -46,9 +46,7 @@ async def what_it_reads(scene: Scene) -> None:
     box = await scene.gateway()
     anna, ben = await scene.household("Anna", "Ben", gateway=box)
     await ben.off()
-    seen = {
-        kind: await _deposited(box, anna, item) for kind, item in (await _kinds(anna)).items()
-    }
+    seen = {kind: await _deposited(box, anna, item) for kind, item in (await _kinds(anna)).items()}
     for kind, deposits in seen.items():
         for one in (proved.parcel for deposit in deposits for proved in deposit.parcels):
             scene.ledger.tell(
@@ -183,7 +181,9 @@ async def who_writes(scene: Scene) -> None:
 
     parcels = _waiting(box)
     public = {name: value for one in senders for name, value in (await _public(one)).items()}
-    scene.ledger.tell("parcels, and persons who may have sent them", f"{len(parcels)}, {len(senders)}")
+    scene.ledger.tell(
+        "parcels, and persons who may have sent them", f"{len(parcels)}, {len(senders)}"
+    )
     scene.ledger.tell("what the attacker knows of each", "name, person, all public keys, card")
     heaps = [bytes(raw) for link in box.tap.links[before:] for raw in (link.up, link.down)]
     heaps += [lane + body for lane, body in parcels]
@@ -262,7 +262,9 @@ async def where_keys_are(scene: Scene) -> None:
     scene.ledger.equal("uploads that are no documented message", strange, [])
     scene.ledger.tell("uploads read", len(uploads))
     files = {name for name, heap in box.observer.files() if b"PRIVATE KEY" in heap}
-    scene.ledger.equal("files with a key of its own", sorted(files | {KEY_NAME}), [KEY_NAME, TLS_NAME])
+    scene.ledger.equal(
+        "files with a key of its own", sorted(files | {KEY_NAME}), [KEY_NAME, TLS_NAME]
+    )
     scene.ledger.tell("backups", "none: nothing makes them yet")
 
 
