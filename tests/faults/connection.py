@@ -8,6 +8,7 @@ import base64
 import json
 import ssl
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Final
 
 import aiohttp
@@ -82,7 +83,7 @@ class Connection:
         """
         try:
             async with self.session.request(
-                method, self._url(path), data=data, headers=headers, ssl=self.tls
+                method, self._url(path), data=BytesIO(data), headers=headers, ssl=self.tls
             ) as response:
                 content = await response.read()
                 return Answer(response.status, tuple(response.headers.items()), content)
@@ -102,6 +103,10 @@ class Connection:
             raise Refused(answer)
         return answer.data
 
+    async def close(self) -> None:
+        """Hang up."""
+        await self.session.close()
+
     async def websocket(
         self, path: str, headers: dict[str, str]
     ) -> aiohttp.ClientWebSocketResponse:
@@ -116,6 +121,21 @@ class Connection:
             )
         except _BROKEN as error:
             raise NoAnswer(repr(error)) from error
+
+    async def handshake(self, path: str, headers: dict[str, str]) -> int:
+        """Try to open a WebSocket; return the status of the answer, and hang up.
+
+        Raises:
+            NoAnswer: there was none.
+        """
+        try:
+            socket = await self.session.ws_connect(self._url(path), headers=headers, ssl=self.tls)
+        except aiohttp.WSServerHandshakeError as error:
+            return error.status
+        except _BROKEN as error:
+            raise NoAnswer(repr(error)) from error
+        await socket.close()
+        return 101
 
     async def nonce(self) -> bytes:
         """Get a challenge."""
