@@ -161,6 +161,8 @@ class Peer:
     ) -> Contact:
         """Show a code, wait for whoever reads it, and make them a contact.
 
+        An addition that was cut off after somebody had read its code goes on with the same code.
+
         Args:
             on_code: shows the code.
             ask: compares the check codes; None: nobody does, and the contact is unverified.
@@ -172,9 +174,10 @@ class Peer:
         me = self.me
         adding = Adding(self._store, me, self._now)
         async with at_home(self._store, me, now=self._now()) as gateway:
-            host = await adding.new_code(gateway)
-            await on_code(host.code)
-            contact = await adding.show(gateway, host, ask=ask)
+            with self._store.only_one("card") as alone:
+                host = await adding.begin(gateway, go_on=alone)
+                await on_code(host.code)
+                contact = await adding.show(gateway, host, ask=ask)
         await self.try_outbox()
         return contact
 
@@ -327,6 +330,12 @@ class Peer:
             "given_up": [
                 {"to": contact, "why": why} for contact, why in self._letterbox().given_up()
             ],
+            "cards_behind": [
+                one.name
+                for one in self.contacts.all()
+                if self._store.note(f"behind/{one.person.text}") is not None
+            ],
+            "cards_stale": [one.name for one in self.contacts.all() if one.card.stale(self._now())],
         }
 
     # Inside

@@ -99,6 +99,7 @@ class Letterbox:
         for table in ("letter", "outgoing", "sent", "trouble"):
             db.execute(f"DELETE FROM {table} WHERE person = ?", key)  # noqa: S608  # constants
         db.execute(DROP_UNUSED_ITEMS)
+        db.execute("DELETE FROM note WHERE name GLOB ?", (f"*/{contact.person.text}",))
 
     def _take(self, which: str, key: PersonId | ItemId | None) -> list[Shown]:
         parameter = (None if key is None else key.raw,)

@@ -18,8 +18,12 @@ from wire.ids import GatewayId, PersonId
 from wire.places import Place
 
 MAX_PLACES: Final = 8
+LEFT_SECONDS: Final = 30 * 86_400.0
+"""How long a gateway that was left is still emptied: as long as a letter waits there."""
+MAX_LEFT: Final = 4
+_LEFT: Final = "gateways-left"
 PREKEYS_LOOKED_AT: Final = "prekeys-looked-at"
-_NAME, _CARD, _HOME, _CURSOR, _TOLD = "name", "card", "gateway", "cursor", "card-told"
+_NAME, _CARD, _HOME, _CURSOR, _TOLD = "name", "card", "gateway", "cursor/", "card-told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +137,32 @@ class Me:
             raise NotPaired
         return home
 
-    def move_in(self, home: Home) -> None:
-        """Have my mailbox at this gateway from now on."""
+    def move_in(self, home: Home, *, now: float) -> None:
+        """Have my mailbox at this gateway from now on; the one before is still emptied for a while.
+
+        Letters go there until every contact has learned my new card.
+        """
         before = self.home
+        left = {one.gateway: (one, since) for one, since in self._left_homes()}
+        left.pop(home.gateway, None)
+        if before is not None and before.gateway != home.gateway:
+            left[before.gateway] = (before, now)
+        value: list[Value] = [[one.encode(), int(since)] for one, since in left.values()]
+        self._store.keep_note(_LEFT, encode(value[-MAX_LEFT:]))
         self._store.keep_note(_HOME, home.encode())
-        if before is None or before.gateway != home.gateway:
-            self._store.keep_note(_CURSOR, None)
+
+    def left_homes(self, *, now: float) -> tuple[Home, ...]:
+        """Return the gateways that were left less than `LEFT_SECONDS` ago."""
+        return tuple(one for one, since in self._left_homes() if now - since < LEFT_SECONDS)
+
+    def _left_homes(self) -> list[tuple[Home, float]]:
+        value = decode(self._store.note(_LEFT) or encode([]), limit=MAX_LEFT * 8192)
+        found = []
+        for one in value if isinstance(value, list) else []:
+            match one:
+                case [bytes(home), int(since)]:
+                    found.append((Home.decode(home), float(since)))
+        return found
 
     def furnish_anew(self) -> None:
         """Tell the gateway everything again: after a pairing its seat may be a new one."""
@@ -151,21 +175,25 @@ class Me:
     @property
     def cursor(self) -> Cursor:
         """How far my mailbox has been collected."""
-        data = self._store.note(_CURSOR)
+        return NOWHERE if (home := self.home) is None else self.cursor_at(home.gateway)
+
+    def cursor_at(self, gateway: GatewayId) -> Cursor:
+        """Return how far a gateway's mailbox has been collected."""
+        data = self._store.note(_CURSOR + gateway.text)
         return NOWHERE if data is None else Cursor.decode(data)
 
-    def keep_cursor(self, cursor: Cursor) -> None:
-        """Note how far my mailbox has been collected, with what was collected.
+    def keep_cursor(self, cursor: Cursor, *, at: GatewayId) -> None:
+        """Note how far a mailbox has been collected, with what was collected.
 
         Within an epoch it only rises: another process may have come further.
         """
-        held = self.cursor
+        held = self.cursor_at(at)
         if held.epoch != cursor.epoch or held.seq < cursor.seq:
-            self._store.keep_note(_CURSOR, cursor.encode())
+            self._store.keep_note(_CURSOR + at.text, cursor.encode())
 
-    def forget_cursor(self) -> None:
-        """Begin the mailbox anew: the gateway does not know the cursor."""
-        self._store.keep_note(_CURSOR, None)
+    def forget_cursor(self, *, at: GatewayId) -> None:
+        """Begin a mailbox anew: its gateway does not know the cursor."""
+        self._store.keep_note(_CURSOR + at.text, None)
 
 
 class Certificates:

@@ -72,6 +72,10 @@ def status_lines(status: dict[str, Any]) -> list[str]:
         rows.append(("Mailbox", f"{count(mailbox['waiting'], 'parcel')}, {used} of {limit}"))
     for name, missing in status["missing"].items():
         rows.append(("Missing", f"{count(missing, 'letter')} from {show.name(name)}; asked again"))
+    for name in status["cards_behind"]:
+        rows.append(("Card", f"{show.name(name)} has a newer card that did not come; asked for it"))
+    for name in status["cards_stale"]:
+        rows.append(("Card", f"{show.name(name)}’s card is out of date; meet again to be sure"))
     for one in status["given_up"]:
         rows.append(("Given up", f"a letter to {show.name(one['to'])}: {show.text(one['why'])}"))
     return [f"{name:<9} {text}" for name, text in rows]

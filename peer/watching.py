@@ -10,22 +10,24 @@ What happens is told in one stream of events.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from peer.errors import GatewayNotThere, GatewayRefused, WrongGateway
 from peer.items.kinds import Letter
 from peer.letterbox import Letterbox, Shown, Trouble, content_of
-from peer.me import Me
+from peer.me import Home, Me
 from peer.people.contacts import Contacts
 from peer.store import Store
-from peer.ways.furnishing import at_home
+from peer.ways.furnishing import at_home, at_left_home
 from peer.ways.gateway_client import GatewayClient, LiveMailbox
 from peer.ways.missing import Gaps
 from peer.ways.receiving import Batch, Came, Receiving
 from peer.ways.sending import Sending, State
+from wire.errors import WireError
 from wire.frames import Hello
-from wire.ids import ItemId
+from wire.ids import GatewayId, ItemId
 
 AWAY: Final = (GatewayNotThere, WrongGateway)
 RECONNECT_FIRST: Final = 1.0
@@ -33,6 +35,8 @@ RECONNECT_LONGEST: Final = 60.0
 """Seconds between tries to reach a gateway that is away."""
 OUTBOX_EVERY: Final = 1.0
 """Seconds between two looks at what is due: another command may have left something."""
+LEFT_EVERY: Final = 300.0
+"""Seconds between two looks into a mailbox at a gateway that was left."""
 MISSING_AFTER: Final = 5.0
 """Seconds after which a letter counts as missing; several commands send in any order."""
 NOT_YET_SECONDS: Final = 1.0
@@ -92,7 +96,6 @@ class Watch:
         self._me = me
         self._now = now
         self._sending = Sending(store, me, now=now, on_stored=self._stored)
-        self._receiving = Receiving(store, me, self._sending.outgoing, now=now)
         self._gaps = Gaps(store, self._sending.outgoing, now=now)
         self._letterbox = Letterbox(store, me, self._sending)
         self._contacts = Contacts(store.db)
@@ -108,7 +111,8 @@ class Watch:
             StoreUnusable
         """
         self._me.needs_home()
-        works = [asyncio.create_task(one) for one in (self._mailbox(), self._outbox())]
+        loops = (self._mailbox(), self._outbox(), self._left_behind())
+        works = [asyncio.create_task(one) for one in loops]
         try:
             while True:
                 event = asyncio.create_task(self._events.get())
@@ -149,8 +153,10 @@ class Watch:
         """
         async with at_home(self._store, self._me, now=self._now()) as gateway:
             self._tell(Here())
-            while await self._collect_some(gateway, tell=tell):
+            receiving = self._receiving()
+            while await self._collect_some(gateway, receiving, tell=tell):
                 pass
+        await self._collect_left_behind(tell=tell)
         self._gaps.ask()
 
     def missing(self) -> tuple[Missing, ...]:
@@ -166,12 +172,38 @@ class Watch:
             events.append(self._events.get_nowait())
         return events
 
-    async def _collect_some(self, gateway: GatewayClient, *, tell: bool) -> bool:
-        hello, parcels = await gateway.collect(self._me.cursor)
-        self._receiving.greet(hello)
+    async def _collect_left_behind(self, *, tell: bool) -> None:
+        """Empty the mailboxes at gateways that were left, now and then, if they still answer."""
+        for home in self._me.left_homes(now=self._now()):
+            if not self._is_time_for(home):
+                continue
+            receiving = self._receiving(at=home.gateway)
+            with suppress(*AWAY, GatewayRefused, WireError):
+                async with at_left_home(self._store, self._me, home) as gateway:
+                    while await self._collect_some(gateway, receiving, tell=tell):
+                        pass
+
+    def _is_time_for(self, home: Home) -> bool:
+        name, now = f"looked-at/{home.gateway.text}", self._now()
+        looked = int.from_bytes(self._store.note(name) or b"", "big")
+        if 0 <= now - looked < LEFT_EVERY:
+            return False
+        with self._store.transaction():
+            self._store.keep_note(name, int(now).to_bytes(8, "big"))
+        return True
+
+    def _receiving(self, *, at: GatewayId | None = None) -> Receiving:
+        outgoing = self._sending.outgoing
+        return Receiving(self._store, self._me, outgoing, now=self._now, at=at)
+
+    async def _collect_some(
+        self, gateway: GatewayClient, receiving: Receiving, *, tell: bool
+    ) -> bool:
+        hello, parcels = await gateway.collect(receiving.cursor)
+        receiving.greet(hello)
         if parcels is None:
             return False
-        batch = self._receiving.take(parcels.parcels, hello.epoch)
+        batch = receiving.take(parcels.parcels, hello.epoch)
         if tell:
             self._tell_of(batch)
         if batch.upto is not None:
@@ -180,8 +212,7 @@ class Watch:
             except GatewayRefused as refused:
                 if refused.reason != "cursor-unknown":
                     raise
-                with self._store.transaction():  # what it still holds comes once more
-                    self._me.forget_cursor()
+                receiving.begin_anew()  # what it still holds comes once more
         return not batch.stopped
 
     # While it runs
@@ -196,31 +227,29 @@ class Watch:
                 if refused.reason in FINAL:
                     raise
                 if refused.reason == "cursor-unknown":
-                    with self._store.transaction():
-                        self._me.forget_cursor()
+                    self._receiving().begin_anew()
                 else:
                     self._tell(Away(str(refused)))
             await asyncio.sleep(self._delay)
             self._delay = min(RECONNECT_LONGEST, self._delay * 2)
 
     async def _live(self) -> None:
-        async with (
-            at_home(self._store, self._me, now=self._now()) as gateway,
-            gateway.mailbox(self._me.cursor) as mailbox,
-        ):
-            hello = await mailbox.next()
-            if isinstance(hello, Hello):
-                self._delay = RECONNECT_FIRST
-                self._tell(Here())
-                self._receiving.greet(hello)
-                await self._as_they_come(mailbox, hello)
+        async with at_home(self._store, self._me, now=self._now()) as gateway:
+            receiving = self._receiving()
+            async with gateway.mailbox(receiving.cursor) as mailbox:
+                hello = await mailbox.next()
+                if isinstance(hello, Hello):
+                    self._delay = RECONNECT_FIRST
+                    self._tell(Here())
+                    receiving.greet(hello)
+                    await self._as_they_come(mailbox, receiving, hello)
 
-    async def _as_they_come(self, mailbox: LiveMailbox, hello: Hello) -> None:
+    async def _as_they_come(self, mailbox: LiveMailbox, receiving: Receiving, hello: Hello) -> None:
         while True:
             found = await mailbox.next()
             if found is None or isinstance(found, Hello):
                 return
-            batch = self._receiving.take(found, hello.epoch)
+            batch = receiving.take(found, hello.epoch)
             self._tell_of(batch)
             if batch.upto is not None:
                 await mailbox.acknowledge(batch.upto)
@@ -234,6 +263,11 @@ class Watch:
             self._gaps.ask(after=MISSING_AFTER)
             self._look_for_missing()
             await asyncio.sleep(OUTBOX_EVERY)
+
+    async def _left_behind(self) -> None:
+        while True:
+            await self._collect_left_behind(tell=True)
+            await asyncio.sleep(LEFT_EVERY)
 
     # What is told
 

@@ -63,12 +63,22 @@ class Adding:
 
     # The host: shows a code, and is paired with the gateway it names
 
-    async def new_code(self, gateway: GatewayClient) -> Host:
-        """Make a code to show, and open the slot that it names.
+    async def begin(self, gateway: GatewayClient, *, go_on: bool) -> Host:
+        """Return the host of a code that can be shown: the slot that it names is open.
+
+        Args:
+            gateway: ours, logged in.
+            go_on: whether to go on with an addition that was cut off after somebody had answered;
+                no, while another process of this phone may be at it.
 
         Raises:
             NotPaired, GatewayNotThere, WrongGateway, GatewayRefused
         """
+        host = (self._cut_off() if go_on else None) or self._new_host()
+        await gateway.open_slot(host.code.slot)
+        return host
+
+    def _new_host(self) -> Host:
         home = self.me.needs_home()
         code = ContactCode(
             self.me.person,
@@ -81,15 +91,24 @@ class Adding:
         host = Host.begin(code)
         with self.store.transaction():
             self._keep(host.code, host.save())
-        await gateway.open_slot(host.code.slot)
         return host
+
+    def _cut_off(self) -> Host | None:
+        """Return our newest addition that somebody had answered when it was cut off."""
+        here = fingerprint(self.me.needs_home().gateway)
+        rows = self.store.db.execute(
+            "SELECT state FROM exchange WHERE person IS NULL AND expires > ? ORDER BY expires DESC",
+            (self.now(),),
+        ).fetchall()
+        hosts = (Host.load(state) for (state,) in rows)
+        return next((one for one in hosts if one.one and one.code.gateway == here), None)
 
     async def show(self, gateway: GatewayClient, host: Host, *, ask: Ask | None) -> Contact:
         """Wait for whoever reads the code, and make them a contact.
 
         Args:
             gateway: ours, logged in.
-            host: of `new_code`.
+            host: of `begin`.
             ask: compares the check codes; None: nobody does, and the contact is unverified.
 
         Raises:
@@ -98,6 +117,13 @@ class Adding:
             BadCode: the other side did not keep to the exchange.
             GatewayNotThere, WrongGateway, GatewayRefused
         """
+        try:
+            return await self._show(gateway, host, ask=ask)
+        except (NobodyAnswered, BadCode):
+            self._forget(host.code)  # the next code is a new one
+            raise
+
+    async def _show(self, gateway: GatewayClient, host: Host, *, ask: Ask | None) -> Contact:
         slot = host.code.slot
         one = await self._wait(lambda: gateway.read_slot(slot, 1), self._left(host.code))
         host = self._hear(lambda: host.hear_one(one))
@@ -119,6 +145,9 @@ class Adding:
         return contact
 
     def _meet_as_host(self, host: Host, met: Met, *, verified: bool) -> tuple[Contact, Host]:
+        held = Contacts(self.store.db).of(met.person)
+        if host.four is not None and held is not None:
+            return held, host  # we met before this was cut off, and letters may have come since
         with self.store.transaction():
             self._refuse_blocked(met.person, compared=verified)
             ours = self._introduction(met.person)
@@ -195,7 +224,12 @@ class Adding:
             "SELECT state, side FROM exchange WHERE slot = ?", (code.slot.raw,)
         ).fetchone()
         if row is not None and row[1] is not None:
-            return Guest.load(row[0]), bytes(row[1])
+            guest = Guest.load(row[0])
+            if guest.code != code:
+                raise BadCode(
+                    "another code with this place to meet was read before; ask for a new one"
+                )
+            return guest, bytes(row[1])
         guest, side = Guest.begin(code), system_random(SIDE_BYTES)
         with self.store.transaction():
             self._keep(code, guest.save(), side=side)

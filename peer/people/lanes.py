@@ -125,12 +125,22 @@ class Lanes:
             (now,),
         )
 
-    def giver_of(self, lane: LaneId) -> PersonId | None:
-        """Return to whom the lane was given on which a parcel came."""
+    def giver_of(self, lane: LaneId, *, at: GatewayId) -> PersonId | None:
+        """Return to whom the lane was given on which a parcel came at this gateway."""
         row = self._db.execute(
-            "SELECT person FROM lane_given WHERE lane = ? AND NOT revoked", (lane.raw,)
+            "SELECT person FROM lane_given WHERE lane = ? AND gateway = ? AND NOT revoked",
+            (lane.raw, at.raw),
         ).fetchone()
-        return None if row is None else PersonId(row[0])
+        return self._derived(lane, at) if row is None else PersonId(row[0])
+
+    def _derived(self, lane: LaneId, at: GatewayId) -> PersonId | None:
+        """Look through all lanes: at a gateway that was left they are not written down."""
+        rows = self._db.execute(
+            "SELECT person, secret FROM lane_given WHERE NOT revoked AND gateway IS NOT ?",
+            (at.raw,),
+        )
+        found = (PersonId(person) for person, one in rows if LaneSecret(one).at(at).id == lane)
+        return next(found, None)
 
     def take(self, person: PersonId, lanes: Secrets) -> None:
         """Keep the lanes that a person gave me; newer ones replace older ones."""

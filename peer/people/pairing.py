@@ -82,7 +82,7 @@ class Pairing:
         outgoing = Outgoing(self.store, self.me, now=self.now)
         home = replace(home, places=home.places[:MAX_PLACES])
         with self.store.transaction():
-            self.me.move_in(home)
+            self.me.move_in(home, now=self.now())
             if anew:
                 self.me.furnish_anew()
             entry = GatewayEntry(home.gateway, tuple(str(one) for one in home.places))

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from peer.errors import GatewayRefused
 from peer.items.kinds import Lanes as LanesItem
 from peer.keys.minting import confirm, mint
-from peer.me import PREKEYS_LOOKED_AT, Certificates, Me
+from peer.me import PREKEYS_LOOKED_AT, Certificates, Home, Me
 from peer.people.contacts import Contacts
 from peer.people.lanes import Given, Lanes
 from peer.store import Store
@@ -51,6 +51,19 @@ async def at_home(store: Store, me: Me, *, now: float) -> AsyncIterator[GatewayC
             yield gateway
         except WireError:
             raise GatewayRefused("malformed", {}) from None
+
+
+@asynccontextmanager
+async def at_left_home(store: Store, me: Me, home: Home) -> AsyncIterator[GatewayClient]:
+    """Give a gateway that was left, to empty the mailbox there; it is told nothing new.
+
+    Raises:
+        GatewayNotThere, WrongGateway, GatewayRefused
+    """
+    certificates = Certificates(store)
+    destination = certificates.of(home.gateway, home.places)
+    async with connect(destination, learned=certificates.learn) as connection:
+        yield GatewayClient(connection, me.signs)
 
 
 async def furnish(store: Store, me: Me, gateway: GatewayClient, *, now: float) -> None:

@@ -30,7 +30,7 @@ from peer.store import Store
 from peer.ways.outgoing import Outgoing
 from wire.card import Position
 from wire.frames import Cursor, Delivered, Hello
-from wire.ids import CursorEpoch, ItemId, PersonId
+from wire.ids import CursorEpoch, GatewayId, ItemId, PersonId
 
 SILENT: Final = frozenset({"duplicate"})
 """Refusals that are no trouble: what came by another way, or again after a crash."""
@@ -87,10 +87,20 @@ class Receiving:
         me: whose phone it is.
         outgoing: for what has to be answered.
         now: returns Unix seconds.
+        at: the gateway whose mailbox it is; ours, if not said.
+
+    Raises:
+        NotPaired: there is none.
     """
 
     def __init__(
-        self, store: Store, me: Me, outgoing: Outgoing, *, now: Callable[[], float]
+        self,
+        store: Store,
+        me: Me,
+        outgoing: Outgoing,
+        *,
+        now: Callable[[], float],
+        at: GatewayId | None = None,
     ) -> None:
         self._store = store
         self._me = me
@@ -99,13 +109,24 @@ class Receiving:
         self._letters = Letters(store.vault)
         self._contacts = Contacts(store.db)
         self._lanes = LaneBook(store.db)
+        self._at = me.needs_home().gateway if at is None else at
 
     def greet(self, hello: Hello) -> None:
         """Take note of the gateway's epoch: after a reset everything is counted anew."""
-        if hello.reset or self._me.cursor.epoch != hello.epoch:
+        if hello.reset or self.cursor.epoch != hello.epoch:
             with self._store.transaction():
-                self._me.forget_cursor()
-                self._me.keep_cursor(Cursor.start(hello.epoch))
+                self._me.forget_cursor(at=self._at)
+                self._me.keep_cursor(Cursor.start(hello.epoch), at=self._at)
+
+    @property
+    def cursor(self) -> Cursor:
+        """How far the mailbox has been collected."""
+        return self._me.cursor_at(self._at)
+
+    def begin_anew(self) -> None:
+        """Collect everything once more: the gateway does not know the cursor."""
+        with self._store.transaction():
+            self._me.forget_cursor(at=self._at)
 
     def take(self, parcels: Iterable[Delivered], epoch: CursorEpoch) -> Batch:
         """Open parcels in their order; stop before one that has to wait."""
@@ -122,12 +143,13 @@ class Receiving:
         with self._store.transaction():
             found = self._open(delivered)
             if found.came is not Came.NOT_YET:
-                self._me.keep_cursor(Cursor(epoch, delivered.seq, delivered.parcel.id))
+                cursor = Cursor(epoch, delivered.seq, delivered.parcel.id)
+                self._me.keep_cursor(cursor, at=self._at)
         return found
 
     def _open(self, delivered: Delivered) -> Taken:
         parcel = delivered.parcel
-        person = self._lanes.giver_of(parcel.lane)
+        person = self._lanes.giver_of(parcel.lane, at=self._at)
         if person is None:
             return Taken(Came.NOTHING)
         contact = self._contacts.of(person)

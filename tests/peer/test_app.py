@@ -1,5 +1,6 @@
 """What a person can do with a phone, with gateways that really listen."""
 
+import asyncio
 import shutil
 import socket
 import sqlite3
@@ -25,6 +26,7 @@ from tests.peer.household import (
     Box,
     Household,
     Phone,
+    When,
     befriend,
     household,
     texts,
@@ -388,3 +390,61 @@ async def test_status_says_how_things_are(home: Household) -> None:
     assert status["mailbox"]["waiting"] == 1
     assert status["missing"] == {}
     assert status["given_up"] == []
+
+
+async def test_a_card_that_is_withheld_shows_with_the_next_letter(home: Household) -> None:
+    box, anna, ben = await two(home)
+    await they_write(anna, ben)
+    await (await home.box()).pair(ben)
+    lose_parcels(box, keep=0)  # Ben's new card among them
+    await ben.peer.send("Anna", "hello")
+    await read(anna)
+    seen = (await anna.peer.status())["cards_behind"]
+    home.hands.live(10 * MINUTE)
+    await read(ben)
+    await read(anna)
+
+    assert seen == ["Ben"]
+    assert (await anna.peer.status())["cards_behind"] == []
+    await they_write(anna, ben, tag="at the other box")
+
+
+async def test_a_card_that_nobody_renewed_is_called_out_of_date(home: Household) -> None:
+    _, anna, _ben = await two(home)
+    before = (await anna.peer.status())["cards_stale"]
+    home.hands.live(91 * 86_400.0)
+
+    assert before == []
+    assert (await anna.peer.status())["cards_stale"] == ["Ben"]
+
+
+async def test_somebody_whose_box_hangs_keeps_no_letter_of_others_back(home: Household) -> None:
+    box, anna, ben = await two(home)
+    slow = await home.box()
+    carol = await home.phone("Carol", slow)
+    await befriend(anna, carol)
+    hung = slow.line.hold(0, by=lambda one: one.path == "/v1/deposit", when=When.BEFORE)
+    to_carol = asyncio.create_task(anna.peer.send("Carol", "slow"))
+    try:
+        async with asyncio.timeout(20):
+            await hung.happened.wait()
+            second = Phone("Anna", anna.home, home.hands)  # another command on the same phone
+            await second.open()
+            state = await second.peer.send("Ben", "quick")
+            await second.close()
+    finally:
+        slow.line.cut()
+        await to_carol
+
+    assert state.text == "at Ben’s gateway"
+    assert await texts(ben) == ["quick"]
+    assert box.failures == []
+
+
+async def test_a_box_that_was_left_is_still_emptied(home: Household) -> None:
+    _box, anna, ben = await two(home)
+    await anna.peer.send("Ben", "sent to the old one")
+    await (await home.box()).pair(ben)
+    await anna.peer.send("Ben", "so is this")
+
+    assert await texts(ben) == ["sent to the old one", "so is this"]
