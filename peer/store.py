@@ -89,6 +89,24 @@ class Store:
                     self.db.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def only_one(self, what: str) -> Iterator[bool]:
+        """Give whether no other process of this phone is at `what`, and be at it in the block.
+
+        A process that ends in whatever way is not at it any more.
+        """
+        handle = _private(self.path.with_name(f"phone.{what}"))
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                alone = False
+            else:
+                alone = True
+            yield alone
+        finally:
+            os.close(handle)
+
     def note(self, name: str) -> bytes | None:
         """Return a small value by its name, None if it was never set."""
         row = self.db.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()

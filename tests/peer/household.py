@@ -5,6 +5,7 @@ and batteries do: lose an answer, or hold a request until the phone that sent it
 """
 
 import asyncio
+import shutil
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,6 +31,7 @@ from wire.places import Place
 PATIENCE: Final = 20.0
 """Seconds after which a step that hangs has failed; nothing here waits that long."""
 
+Ask = Callable[[int], Awaitable[bool]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -84,6 +86,9 @@ class Line:
         self.app: Any = None
         self.requests: list[Request] = []
         self.accidents: deque[Accident] = deque()
+        self.changed: dict[str, Callable[[bytes], bytes]] = {}
+        """What becomes of messages on their way, by the name of the request: of its body where it
+        is a PUT, of the answer where it is a GET. Sizes must stay."""
         self._cut = asyncio.Event()
 
     def lose(
@@ -106,6 +111,11 @@ class Line:
         """Return the names of all requests, in order."""
         return [one.name for one in self.requests]
 
+    def sizes(self, name: str) -> list[int]:
+        """Return the sizes of the bodies that came in requests of a name."""
+        found = [one.headers for one in self.requests if one.name == name]
+        return [int(one.get("content-length", "0")) for one in found]
+
     def _plan(self, names: Callable[[Request], bool], when: When, *, skip: int) -> Accident:
         accident = Accident(names, when, skip=skip)
         self.accidents.append(accident)
@@ -121,6 +131,8 @@ class Line:
         number = len(self.requests)
         self.requests.append(request)
         accident = self._due(request)
+        if (change := self.changed.get(request.name)) is not None:
+            receive, send = _changing(receive, send, change, inwards=request.method == "PUT")
         if accident is None or accident.when is When.AFTER:
             await self.app(scope, receive, self._sender(number, send, lost=accident is not None))
         if accident is not None:
@@ -150,6 +162,27 @@ class Line:
                 accident.skip -= 1
                 return None
         return None
+
+
+def _changing(
+    receive: Receive, send: Send, change: Callable[[bytes], bytes], *, inwards: bool
+) -> tuple[Receive, Send]:
+    """Return both ends with the bodies changed that come in, or those that go out."""
+
+    def changed(message: dict[str, Any], kind: str) -> dict[str, Any]:
+        if message["type"] == kind and message.get("body"):
+            body = change(message["body"])
+            assert len(body) == len(message["body"])
+            return {**message, "body": body}
+        return message
+
+    async def receive_changed() -> dict[str, Any]:
+        return changed(await receive(), "http.request")
+
+    async def send_changed(message: dict[str, Any]) -> None:
+        await send(changed(message, "http.response.body"))
+
+    return (receive_changed, send) if inwards else (receive, send_changed)
 
 
 class Box:
@@ -275,13 +308,43 @@ class Phone:
             await opened.aclose()
 
     async def restart(self) -> Peer:
-        """Close the app and open it again: only what is on the disk is left."""
+        """Close the app and open it again."""
         await self.close()
+        return await self.open()
+
+    async def pull_battery(self, *tasks: asyncio.Future[Any]) -> Peer:
+        """Go on with what is on the disk at this instant: nothing that ran tidies up behind it.
+
+        Args:
+            tasks: what runs on this phone; it ends on a copy that is thrown away.
+        """
+        home = self.home.with_name(f"{self.home.name}-again")
+        shutil.copytree(self.home, home)
+        await end(*tasks)
+        await self.close()
+        self.home = home
         return await self.open()
 
     def rows(self, question: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Look into the phone's file."""
         return self.peer._store.db.execute(question, parameters).fetchall()
+
+
+class Lookers:
+    """Two people who hold their screens side by side, and say no when they differ."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, asyncio.Future[int]] = {
+            side: asyncio.get_running_loop().create_future() for side in ("host", "guest")
+        }
+
+    def __getitem__(self, side: str) -> Ask:
+        async def ask(number: int) -> bool:
+            self._shown[side].set_result(number)
+            host, guest = await asyncio.gather(*self._shown.values())
+            return host == guest
+
+        return ask
 
 
 @dataclass
@@ -305,6 +368,8 @@ class Meeting:
     guest: Phone
     host_screen: Screen = field(default_factory=Screen)
     guest_screen: Screen = field(default_factory=Screen)
+    host_ask: Ask | None = None
+    guest_ask: Ask | None = None
     verified: bool = True
     shown: asyncio.Future[ContactCode] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
@@ -317,20 +382,26 @@ class Meeting:
             if not self.shown.done():
                 self.shown.set_result(code)
 
-        ask = self.host_screen.ask if self.verified else None
+        ask = (self.host_ask or self.host_screen.ask) if self.verified else None
         return await self.host.peer.show_card(on_code, ask)
 
     async def read(self) -> Contact:
         """Let the guest read the code that is shown."""
-        code = await self.shown
-        return await self.guest.peer.add(
-            code.text(), self.guest_screen.ask if self.verified else None
-        )
+        code = await asyncio.shield(self.shown)
+        ask = (self.guest_ask or self.guest_screen.ask) if self.verified else None
+        return await self.guest.peer.add(code.text(), ask)
 
     async def hold(self) -> tuple[Contact, Contact]:
         """Go through with it; return the guest as the host has him, and the host."""
         async with asyncio.timeout(PATIENCE):
             return await together(self.show(), self.read())
+
+
+async def outcomes(meeting: Meeting) -> tuple[Any, Any]:
+    """Go through with it; return what each side has of it, a contact or what went wrong."""
+    async with asyncio.timeout(PATIENCE):
+        host, guest = await asyncio.gather(meeting.show(), meeting.read(), return_exceptions=True)
+        return host, guest
 
 
 async def together(one: Awaitable[Any], other: Awaitable[Any]) -> tuple[Any, Any]:
@@ -395,6 +466,12 @@ class Household:
         self._stack.push_async_callback(box.stop)
         await box.start()
         return box
+
+    def dead_place(self) -> Place:
+        """Return an address at which nobody listens until the end of the test."""
+        held = self._stack.enter_context(socket.socket())
+        held.bind(("127.0.0.1", 0))
+        return Place("127.0.0.1", held.getsockname()[1])
 
     async def phone(self, name: str, box: Box | None = None) -> Phone:
         """Return a new person's phone, paired with `box` if there is one."""
