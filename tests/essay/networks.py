@@ -10,10 +10,12 @@ Needs root, `ip` (iproute2) and `nft` (nftables).
 
 import asyncio
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 INTERNET: Final = f"198.18.{os.getpid() % 256}"
@@ -78,6 +80,7 @@ async def two_homes() -> AsyncIterator[tuple[Home, Home]]:
         _name(f"{what}{home.number}") for home in homes for what in ("phone", "home", "carrier")
     ]
     made: list[str] = []
+    await _sweep()
     try:
         for name in names:
             await _run("ip", "netns", "add", name)
@@ -91,6 +94,15 @@ async def two_homes() -> AsyncIterator[tuple[Home, Home]]:
             await _run("ip", "netns", "delete", name)
         with suppress(NoNetworks):  # it may have gone with the other end of its cable
             await _run("ip", "link", "delete", _OURS)
+
+
+async def _sweep() -> None:
+    """Delete what a run left behind that was killed."""
+    for line in (await _run("ip", "netns", "list")).splitlines():
+        name = line.split()[0]
+        made_by = re.fullmatch(r"hp(\d+)-\w+", name)
+        if made_by and not Path(f"/proc/{made_by[1]}").exists():
+            await _run("ip", "netns", "delete", name)
 
 
 async def _internet() -> None:

@@ -8,14 +8,14 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, aclosing, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from demo.stage import Box
 from gateway.control_client import ControlClient
-from peer.app import Peer, Reading, open_peer
+from peer.app import Arrived, Peer, Reading, open_peer
 from peer.items.kinds import Content, Letter
 from peer.me import Me
 from peer.store import FILE_NAME, open_store
@@ -120,6 +120,15 @@ class Pocket:
     async def texts(self) -> list[str]:
         """Collect, and return the texts that are shown for the first time."""
         return [one.text for one in (await self.read()).letters]
+
+    async def watched(self) -> list[str]:
+        """Stay connected until the mailbox is empty; return the texts that came meanwhile."""
+        peer, found = await self.on(), list[str]()
+        async with aclosing(peer.watch(until_idle=True)) as events:
+            async for event in events:
+                if isinstance(event, Arrived):
+                    found.append(event.letter.text)
+        return found
 
     def lanes_at(self, gateway: GatewayId) -> set[bytes]:
         """Return the ids that the lanes this phone gave away have at a gateway."""

@@ -76,7 +76,8 @@ async def test_a_phone_that_does_not_count_what_is_missing_is_found_out(
     monkeypatch.setattr(Pocket, "read", read)
 
     assert _failed(await _played("C2")) == [
-        "moments at which the recipient did not know which were missing"
+        "of those before the last that came, noticed",
+        "moments at which the recipient did not know which were missing",
     ]
 
 
@@ -119,6 +120,15 @@ async def test_memory_that_cannot_be_searched_fails_the_row(
 
     assert not played.passed
     assert "cannot be read" in played.trouble
+
+
+async def test_without_networks_of_its_own_a_row_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.essay.networks.missing", lambda: "not installed: nft")
+    played = await _played("P7")
+    told = {one.what: one.seen for one in played.measures if one.passed is None}
+
+    assert played.passed, played
+    assert "not installed: nft" in told["networks"]
 
 
 def test_phones_that_are_on_together_are_found_out() -> None:

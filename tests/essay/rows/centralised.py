@@ -82,17 +82,22 @@ async def leave_out(scene: Scene) -> None:
     anna, ben = await scene.household("Anna", "Ben", gateway=box)
     texts, _ = secret_texts(scene.many(500, 100), of="Anna")
     arrived: set[str] = set()
-    unnoticed = newest = 0
+    unnoticed = newest = known = 0
     for place, text in enumerate(texts):
         await anna.write("Ben", [text])
         reading = await ben.read()
         if reading.letters:
             arrived |= {one.text for one in reading.letters}
             newest = place + 1
-        missing = sum(one.count for one in reading.missing)
-        unnoticed += missing != newest - len(arrived)
+        known = sum(one.count for one in reading.missing)
+        unnoticed += known != newest - len(arrived)
     lost = len(texts) - len(arrived)
     scene.ledger.true("letters thrown away", lost > 0, f"{lost} of {len(texts)}")
+    before = newest - len(arrived)
+    noticed = f"{known} of {before}"
+    scene.ledger.equal(
+        "of those before the last that came, noticed", noticed, f"{before} of {before}"
+    )
     scene.ledger.equal(
         "moments at which the recipient did not know which were missing", unnoticed, 0
     )

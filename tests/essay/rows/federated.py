@@ -122,7 +122,8 @@ async def plain_text(scene: Scene) -> None:
     anna, ben = await scene.household("Anna", "Ben", gateway=box)
     collected, secrets = secret_texts(20, of="Anna, collected")
     await anna.write("Ben", collected)
-    await ben.texts()
+    live = await ben.watched()
+    scene.ledger.equal("letters that came over a WebSocket", len(set(live)), len(collected))
     waiting, more = secret_texts(20, of="Anna, waiting")
     await anna.write("Ben", waiting)
     files = [name for name, _ in box.observer.files()]
