@@ -16,7 +16,7 @@ from peer.items.kinds import Content, Gone, Heartbeat, Letter, Range, Resend
 from peer.keys.introduction import remember
 from peer.keys.letters import Letters
 from peer.letterbox import content_of
-from peer.me import Me
+from peer.me import Home, Me
 from peer.people.contacts import Contact, Contacts
 from peer.people.lanes import Lanes
 from peer.store import Store, open_store
@@ -29,6 +29,7 @@ from wire.frames import Delivered
 from wire.ids import CursorEpoch, GatewayId, ItemId
 from wire.lanes import WakeRule
 from wire.parcel import Parcel
+from wire.places import Place
 
 DAY = 86_400.0
 GATEWAY = GatewayId(b"\7" * 32)
@@ -55,6 +56,7 @@ class Desk:
         self.store = self.open()
         with self.store.transaction():
             self.me = Me.begin(self.store, name=name, role=Role.PHONE, now=clock())
+            self.me.move_in(Home(GATEWAY, (Place("192.0.2.7"),)), now=clock())
         self.contacts = Contacts(self.store.db)
         self.lanes = Lanes(self.store.db)
         self.start()
