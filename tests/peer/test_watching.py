@@ -1,0 +1,228 @@
+"""Watching carries letters both ways while it runs, whatever becomes of the gateway."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.app import STORE_NAME
+from peer.app import Arrived, Away, Event, Here, Missing, Moved
+from peer.errors import GatewayNotThere, GatewayRefused, NotPaired
+from tests.peer.household import (
+    PATIENCE,
+    Box,
+    Household,
+    Phone,
+    When,
+    befriend,
+    end,
+    household,
+    texts,
+    they_write,
+)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[Household]:
+    """Give a household."""
+    async with household(tmp_path) as house:
+        yield house
+
+
+async def two(house: Household) -> tuple[Box, Phone, Phone]:
+    """Return a box, and Ana and Ben, who are paired with it and know each other."""
+    box = await house.box()
+    ana, ben = await house.phone("Ana", box), await house.phone("Ben", box)
+    await befriend(ana, ben)
+    return box, ana, ben
+
+
+async def drain(events: AsyncIterator[Event]) -> list[Event]:
+    """Return what is told until watching ends."""
+    async with asyncio.timeout(PATIENCE):
+        return [one async for one in events]
+
+
+class Window:
+    """What somebody sees who looks at a phone that watches."""
+
+    def __init__(self, phone: Phone) -> None:
+        self.events: list[Event] = []
+        self._more = asyncio.Condition()
+        self.task = asyncio.ensure_future(self._look(phone))
+
+    async def _look(self, phone: Phone) -> None:
+        async with aclosing(phone.peer.watch()) as events:
+            async for event in events:
+                async with self._more:
+                    self.events.append(event)
+                    self._more.notify_all()
+
+    async def until(self, *wanted: type[Event], count: int = 1) -> list[Event]:
+        """Wait until so many events of these kinds were seen; return them."""
+        async with asyncio.timeout(PATIENCE), self._more:
+            await self._more.wait_for(lambda: self.task.done() or len(self.seen(*wanted)) >= count)
+        if self.task.done():
+            self.task.result()
+        return self.seen(*wanted)
+
+    def seen(self, *wanted: type[Event]) -> list[Event]:
+        """Return the events of these kinds until now."""
+        return [one for one in self.events if isinstance(one, wanted)]
+
+    def letters(self) -> list[str]:
+        """Return the texts of the letters that came until now."""
+        return [one.letter.text for one in self.events if isinstance(one, Arrived)]
+
+
+@asynccontextmanager
+async def watched(phone: Phone) -> AsyncIterator[Window]:
+    """Let a phone watch until the block ends."""
+    window = Window(phone)
+    try:
+        await window.until(Here)
+        yield window
+    finally:
+        await end(window.task)
+
+
+async def test_letters_are_shown_as_they_come(house: Household) -> None:
+    _, ana, ben = await two(house)
+    await ana.peer.send("Ben", "before")
+    async with watched(ben) as window:
+        await window.until(Arrived)
+        for text in ("one", "two"):
+            await ana.peer.send("Ben", text)
+        await window.until(Arrived, count=3)
+
+    assert window.letters() == ["before", "one", "two"]
+    assert await texts(ben) == []
+
+
+async def test_what_was_written_elsewhere_is_sent_by_whoever_watches(house: Household) -> None:
+    box, ana, ben = await two(house)
+    await box.stop()
+    assert (await ana.peer.send("Ben", "later")).waiting
+    house.hands.live(3600.0)
+    await box.start()
+    async with watched(ana) as window:
+        [moved] = await window.until(Moved)
+
+    assert isinstance(moved, Moved)
+    assert (moved.state.contact, moved.state.waiting) == ("Ben", False)
+    assert await texts(ben) == ["later"]
+
+
+async def test_a_gateway_that_goes_and_comes_back_is_found(house: Household) -> None:
+    box, ana, ben = await two(house)
+    async with watched(ben) as window:
+        await box.stop()
+        [away] = (await window.until(Away))[:1]
+        await box.start()
+        await window.until(Here, count=2)
+        await ana.peer.send("Ben", "back again")
+        await window.until(Arrived)
+
+    assert isinstance(away, Away)
+    assert "no gateway answers" in away.sentence
+    assert window.letters() == ["back again"]
+
+
+async def test_a_letter_whose_receipt_was_lost_is_shown_once(house: Household) -> None:
+    box, ana, ben = await two(house)
+    await ana.peer.send("Ben", "once")
+    held = box.line.lose("POST /v1/mailbox/ack", when=When.BEFORE, times=2)
+    with pytest.raises(GatewayNotThere):
+        await drain(ben.peer.watch(until_idle=True))
+    box.line.accidents.clear()
+    async with watched(ben) as window:
+        await ana.peer.send("Ben", "twice")
+        await window.until(Arrived)
+
+    assert held[0].happened.is_set()
+    assert "twice" in window.letters()
+    assert window.letters().count("once") <= 1
+
+
+async def test_what_was_shown_while_watching_is_read_no_second_time(house: Household) -> None:
+    _, ana, ben = await two(house)
+    async with watched(ben) as window:
+        await ana.peer.send("Ben", "hello")
+        await window.until(Arrived)
+    everything = await ben.peer.read(everything=True)
+
+    assert [one.text for one in everything.letters] == ["hello"]
+    assert (await ben.peer.read()).letters == ()
+
+
+async def test_until_idle_collects_and_sends_and_ends(house: Household) -> None:
+    box, ana, ben = await two(house)
+    await box.stop()
+    await ben.peer.send("Ana", "to you")
+    await box.start()
+    await ana.peer.send("Ben", "to me")
+    events = await drain(ben.peer.watch(until_idle=True))
+
+    assert [type(one) for one in events if isinstance(one, Here | Arrived | Moved)] == [
+        Here,
+        Arrived,
+        Moved,
+    ]
+    assert await texts(ana) == ["to you"]
+
+
+async def test_until_idle_says_that_nobody_answers(house: Household) -> None:
+    box, _, ben = await two(house)
+    await box.stop()
+    with pytest.raises(GatewayNotThere, match="no gateway answers"):
+        await drain(ben.peer.watch(until_idle=True))
+
+
+async def test_what_is_missing_is_told(house: Household) -> None:
+    box, ana, ben = await two(house)
+    await they_write(ana, ben)
+    await ana.peer.send("Ben", "lost")
+    with sqlite3.connect(box.folder / STORE_NAME) as store:
+        store.execute("DELETE FROM parcel")
+    store.close()
+    await ana.peer.send("Ben", "not lost")
+    events = await drain(ben.peer.watch(until_idle=True))
+
+    assert [one for one in events if isinstance(one, Missing)] == [Missing("Ana", 1)]
+    assert await texts_of(ana, ben) == ["lost"]
+
+
+async def texts_of(author: Phone, reader: Phone) -> list[str]:
+    """Let both look at what the other has sent; return what the reader sees of it."""
+    await author.peer.read()
+    return await texts(reader)
+
+
+async def test_two_who_watch_write_to_each_other(house: Household) -> None:
+    _, ana, ben = await two(house)
+    async with watched(ana) as hers, watched(ben) as his:
+        await ana.peer.send("Ben", "ping")
+        await his.until(Arrived)
+        await ben.peer.send("Ana", "pong")
+        await hers.until(Arrived)
+
+    assert (hers.letters(), his.letters()) == (["pong"], ["ping"])
+
+
+async def test_who_has_no_gateway_has_nothing_to_watch(house: Household) -> None:
+    ana = await house.phone("Ana")
+    with pytest.raises(NotPaired, match="pair CODE"):
+        await drain(ana.peer.watch())
+
+
+async def test_a_phone_that_the_box_no_longer_serves_is_told_and_stops(house: Household) -> None:
+    box, _, ben = await two(house)
+    await box.stop()
+    for one in box.folder.glob(f"{STORE_NAME}*"):
+        one.unlink()
+    await box.start()
+    with pytest.raises(GatewayRefused, match="pair with it again"):
+        await drain(ben.peer.watch())
