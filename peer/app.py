@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from peer.errors import BadCode, Blocked, GatewayRefused, NoPerson, TooLarge
+from peer.errors import BadCode, Blocked, GatewayRefused, NoPerson, NothingToSend, TooLarge
 from peer.items.kinds import File, Letter, TooLong
 from peer.keys.errors import TooLarge as TooLargeToSeal
 from peer.letterbox import Letterbox, Shown, Trouble
@@ -30,7 +30,7 @@ from peer.ways.furnishing import at_home
 from peer.ways.sending import Sending, State
 from wire.card import Role
 from wire.codes import ContactCode, GatewayCode
-from wire.errors import WireError
+from wire.errors import WireError, WrongCode
 from wire.ids import PersonId
 from wire.places import Place
 
@@ -148,7 +148,12 @@ class Peer:
             BadCode: no address.
             NotPaired, GatewayNotThere, WrongGateway
         """
-        place = _parse(Place.parse, text)
+        try:
+            place = Place.parse(text)
+        except WireError:
+            raise BadCode(
+                f"{text!r} is no address; write for example 192.168.1.20 or box.example:4433"
+            ) from None
         await Pairing(self._store, self.me, self._now).move(place)
         await self._tell_gateway()
         await self.try_outbox()
@@ -245,12 +250,15 @@ class Peer:
         Raises:
             NoSuchContact: nobody of this name.
             Blocked: somebody whom we have blocked.
+            NothingToSend: no text and no file.
             TooLarge: it does not fit into a letter.
             StoreUnusable
         """
         contact = self.contacts.named(name)
         if contact.blocked:
             raise Blocked(f"you have blocked {contact.name}; add them again to write to them")
+        if not text.strip() and file is None:
+            raise NothingToSend("there is nothing in this letter; write a text or add a file")
         sending = self._sending()
         try:
             item = sending.write(contact, Letter.write(text, file))
@@ -367,5 +375,7 @@ T = TypeVar("T")
 def _parse(parse: Callable[[str], T], text: str) -> T:
     try:
         return parse(text)
-    except WireError as error:
+    except WrongCode as error:
         raise BadCode(str(error)) from None
+    except WireError as error:
+        raise BadCode(f"{error}; copy it again, or ask for a new one") from None

@@ -398,7 +398,7 @@ async def _read(call: Call) -> int:
         said += [_trouble_line(one) for one in reading.troubles]
         call.screen.tell(
             "letters",
-            "\n".join(said) or ("No letters." if arguments.all else "No new letters."),
+            "\n".join(said).rstrip() or ("No letters." if arguments.all else "No new letters."),
             letters=[letter_facts(one, saved=saved.get(one.number)) for one in reading.letters],
             missing={one.contact: one.count for one in reading.missing},
             unreadable=[{"from": one.contact, "code": one.code} for one in reading.troubles],
@@ -436,7 +436,7 @@ def _tell_event(speaks: Screen, event: Event) -> None:
         case Away(why):
             speaks.tell("away", _sentence(why), why=why)
         case Here():
-            speaks.tell("here", "Your box is here. Letters are shown as they come (Ctrl-C ends).")
+            speaks.tell("here", "Your box is here. Letters are shown as they come.")
 
 
 def _missing_line(one: Missing) -> str:

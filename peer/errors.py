@@ -16,6 +16,7 @@ PeerError
 ├── NameTaken           another contact has it
 ├── EmptyName           a name with nothing to see in it
 ├── Blocked             somebody whom we have blocked
+├── NothingToSend       a letter with nothing in it
 ├── TooLarge            it does not fit into a letter
 ├── NoSuchFile          a file that cannot be read
 └── CannotSave          a file that came cannot be written
@@ -39,7 +40,9 @@ class NoPerson(PeerError):
     code = "no-person"
 
     def __init__(self) -> None:
-        super().__init__("there is nobody on this phone yet; begin with: new --name YOUR-NAME")
+        super().__init__(
+            "there is nobody on this phone yet; begin with: homepost new --name YOUR-NAME"
+        )
 
 
 class PersonExists(PeerError):
@@ -67,7 +70,7 @@ class NotPaired(PeerError):
 
     def __init__(self) -> None:
         super().__init__(
-            "this phone has no gateway yet; show a code on the box and type: pair CODE"
+            "this phone has no gateway yet; show a code on the box and type: homepost pair CODE"
         )
 
 
@@ -139,6 +142,12 @@ class Blocked(PeerError):
     """Nobody writes to somebody whom he has blocked."""
 
     code = "blocked"
+
+
+class NothingToSend(PeerError):
+    """A letter without a text and without a file."""
+
+    code = "nothing-to-send"
 
 
 class TooLarge(PeerError):

@@ -25,7 +25,7 @@ def letter_lines(letter: Shown, *, saved: Path | None) -> str:
     if letter.text:
         lines.append(_INDENT + show.text(letter.text, indent=_INDENT))
     if letter.file is not None:
-        lines.append(_INDENT + _file_line(letter.file, saved))
+        lines.append(_INDENT + _file_line(letter.file, saved, ours=letter.outgoing))
     if letter.outgoing and letter.state:
         lines.append(f"{_INDENT}— {show.text(letter.state)}")
     return "\n".join([*lines, ""])
@@ -137,8 +137,10 @@ def size(number: float) -> str:
     return f"{number:.1f} GiB"
 
 
-def _file_line(file: File, saved: Path | None) -> str:
+def _file_line(file: File, saved: Path | None, *, ours: bool) -> str:
     what = f"[{show.name(file.name)}, {size(len(file.data))}]"
+    if ours:
+        return what
     if saved is not None:
         return f"{what} saved as {show.text(str(saved))}"
     return f"{what} keep it with: homepost read --all --save FOLDER"

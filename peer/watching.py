@@ -152,10 +152,11 @@ class Watch:
             GatewayNotThere, WrongGateway, GatewayRefused
         """
         async with at_home(self._store, self._me, now=self._now()) as gateway:
-            self._tell(Here())
             receiving = self._receiving()
-            while await self._collect_some(gateway, receiving, tell=tell):
-                pass
+            more = await self._collect_some(gateway, receiving, tell=tell)
+            self._tell(Here())
+            while more:
+                more = await self._collect_some(gateway, receiving, tell=tell)
         await self._collect_left_behind(tell=tell)
         self._gaps.ask()
 
