@@ -99,7 +99,7 @@ class Watch:
         self._gaps = Gaps(store, self._sending.outgoing, now=now)
         self._letterbox = Letterbox(store, me, self._sending)
         self._contacts = Contacts(store.db)
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._events: asyncio.Queue[Event | ItemId] = asyncio.Queue()
         self._told: dict[str, int] = {}
         self._delay = RECONNECT_FIRST
 
@@ -118,7 +118,8 @@ class Watch:
                 event = asyncio.create_task(self._events.get())
                 await asyncio.wait({event, *works}, return_when=asyncio.FIRST_COMPLETED)
                 if event.done():
-                    yield event.result()
+                    for one in self._shown(event.result()):
+                        yield one
                     continue
                 event.cancel()
                 for work in works:
@@ -139,8 +140,10 @@ class Watch:
             await self.collect(tell=True)
         finally:
             await self._sending.deliver()
-            for event in self._happened():
-                yield event
+            self._look_for_missing()
+            while not self._events.empty():
+                for event in self._shown(self._events.get_nowait()):
+                    yield event
 
     async def collect(self, *, tell: bool = False) -> None:
         """Collect all that waits in the mailbox by asking for it.
@@ -166,12 +169,11 @@ class Watch:
         contacts = [one for one in self._contacts.all() if one.person in counts]
         return tuple(Missing(one.name, counts[one.person]) for one in contacts)
 
-    def _happened(self) -> list[Event]:
-        self._look_for_missing()
-        events = []
-        while not self._events.empty():
-            events.append(self._events.get_nowait())
-        return events
+    def _shown(self, told: Event | ItemId) -> list[Event]:
+        """Return what is yielded now. A letter counts as seen from here on, and no earlier."""
+        if isinstance(told, ItemId):
+            return [Arrived(one) for one in self._letterbox.unshown_item(told)]
+        return [told]
 
     async def _collect_left_behind(self, *, tell: bool) -> None:
         """Empty the mailboxes at gateways that were left, now and then, if they still answer."""
@@ -275,7 +277,7 @@ class Watch:
     def _tell_of(self, batch: Batch) -> None:
         for one in batch.taken:
             if one.came is Came.LETTER and one.item is not None:
-                self._tell_all(Arrived(shown) for shown in self._letterbox.unshown_item(one.item))
+                self._events.put_nowait(one.item)
             elif one.came is Came.TROUBLE:
                 self._tell_all(self._letterbox.troubles())
 
