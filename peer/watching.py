@@ -156,10 +156,9 @@ class Watch:
         """
         async with at_home(self._store, self._me, now=self._now()) as gateway:
             receiving = self._receiving()
-            more = await self._collect_some(gateway, receiving, tell=tell)
-            self._tell(Here())
-            while more:
-                more = await self._collect_some(gateway, receiving, tell=tell)
+            first = True
+            while await self._collect_some(gateway, receiving, tell=tell, first=first):
+                first = False
         await self._collect_left_behind(tell=tell)
         self._gaps.ask()
 
@@ -200,9 +199,19 @@ class Watch:
         return Receiving(self._store, self._me, outgoing, now=self._now, at=at)
 
     async def _collect_some(
-        self, gateway: GatewayClient, receiving: Receiving, *, tell: bool
+        self, gateway: GatewayClient, receiving: Receiving, *, tell: bool, first: bool = False
     ) -> bool:
+        """Collect one frame; return whether there may be more.
+
+        Args:
+            gateway: whose mailbox it is.
+            receiving: takes what is in it.
+            tell: whether letters are shown as events.
+            first: whether to say that our gateway is here, once it has answered.
+        """
         hello, parcels = await gateway.collect(receiving.cursor)
+        if first:
+            self._tell(Here())
         receiving.greet(hello)
         if parcels is None:
             return False

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from peer.app import Reading, open_peer
+from peer.app import Arrived, Reading, open_peer
 from peer.errors import (
     BadCode,
     Blocked,
     EmptyName,
     NoPerson,
     NoSuchContact,
+    NothingToSend,
     NotPaired,
     PersonExists,
     TooLarge,
@@ -448,3 +449,20 @@ async def test_a_box_that_was_left_is_still_emptied(home: Household) -> None:
     await anna.peer.send("Ben", "so is this")
 
     assert await texts(ben) == ["sent to the old one", "so is this"]
+
+
+async def test_a_watch_that_ends_early_has_shown_no_more_than_it_has(home: Household) -> None:
+    _, anna, ben = await two(home)
+    for text in ("first", "second"):
+        await anna.peer.send("Ben", text)
+    seen = [event async for event in ben.peer.watch(once=True)]
+
+    assert [one.letter.text for one in seen if isinstance(one, Arrived)] == ["first"]
+    assert await texts(ben) == ["second"]
+
+
+async def test_a_letter_with_nothing_in_it_is_not_sent(home: Household) -> None:
+    _, anna, _ben = await two(home)
+
+    with pytest.raises(NothingToSend):
+        await anna.peer.send("Ben", " \n")
