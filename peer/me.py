@@ -1,6 +1,7 @@
 """Who this phone belongs to: keys, card, name, and the gateway it is paired with."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from peer.errors import EmptyName, NoPerson, NotPaired, PersonExists
@@ -94,8 +95,7 @@ class Me:
     @property
     def card(self) -> Card:
         """My card as it stands."""
-        chain = _statements(self._store.note(_CARD) or b"")
-        return Card.follow(self.person, chain)
+        return _card(self.person, self._store.note(_CARD) or b"")
 
     def take_statements(self, statements: tuple[bytes, ...]) -> None:
         """Continue my own card with what another device of mine, or the gateway, knows of it."""
@@ -217,6 +217,12 @@ class Certificates:
                 " ON CONFLICT (gateway) DO UPDATE SET der = excluded.der",
                 (gateway.raw, der),
             )
+
+
+@lru_cache(maxsize=8)
+def _card(person: PersonId, chain: bytes) -> Card:
+    """Follow a chain; remembered, since every signature in it is checked again."""
+    return Card.follow(person, _statements(chain))
 
 
 def _chain(card: Card) -> bytes:

@@ -23,6 +23,7 @@ from peer.errors import (
     WrongGateway,
 )
 from peer.items.kinds import File
+from peer.ways.furnishing import at_home
 from tests.peer.household import (
     Box,
     Household,
@@ -33,6 +34,7 @@ from tests.peer.household import (
     texts,
     they_write,
 )
+from wire.lanes import LaneRight, LaneSecret, WakeRule
 from wire.places import Place
 
 MINUTE = 60.0
@@ -466,3 +468,28 @@ async def test_a_letter_with_nothing_in_it_is_not_sent(home: Household) -> None:
 
     with pytest.raises(NothingToSend):
         await anna.peer.send("Ben", " \n")
+
+
+async def test_a_contact_who_takes_our_lanes_at_our_next_box_locks_nobody_out(
+    home: Household,
+) -> None:
+    _box, anna, ben = await two(home)
+    await they_write(anna, ben)
+    other = await home.box()
+    await other.pair(ben)
+    secrets = [LaneSecret(one) for (one,) in ben.rows("SELECT secret FROM lane_taken")]
+    gateway = other.gateway.identity.gateway
+    squatted = [
+        LaneRight(one.at(gateway), WakeRule.NEVER, 0, 1 << 20, 0, last_tenth=False)
+        for one in secrets
+    ]
+    async with at_home(ben.peer._store, ben.peer.me, now=home.hands.now()) as client:
+        await client.mint_lanes(squatted, rests_on=1000)
+    await other.pair(anna)
+    carol = await home.phone("Carol", other)
+    await befriend(anna, carol)
+
+    await they_write(anna, carol)  # Ben has harmed himself alone
+    assert not {one.raw for one in secrets} & {
+        one for (one,) in anna.rows("SELECT secret FROM lane_given")
+    }
