@@ -7,9 +7,10 @@ of its own, shows a lane, and nothing on them says who it is.
 import asyncio
 import base64
 import json
+import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -17,8 +18,9 @@ import aiohttp
 
 from peer.errors import GatewayNotThere, GatewayRefused, WrongGateway
 from peer.ways.tls import CONNECT_SECONDS, look_at, named, pinned
-from wire.auth import BEARER_BYTES, Channel, LaneOpening, Login, Purpose
+from wire.auth import BEARER_BYTES, NONCE_BYTES, Channel, LaneOpening, Login, Purpose
 from wire.codec import Value, encode
+from wire.errors import WireError
 from wire.fields import Fields
 from wire.frames import (
     MAX_FRAME,
@@ -55,6 +57,11 @@ WAIT_SECONDS: Final = 25
 MAX_ANSWER: Final = MAX_FRAME + 4096
 """Bytes of the largest answer: one frame of parcels and a greeting."""
 
+NOT_YET_SECONDS: Final = 0.5
+"""Pause before a message is asked for again: whoever answers at once is not asked at full speed."""
+
+_CODE: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
+"""What a refusal's code looks like; it is shown to people, and a stranger may have written it."""
 _FAILURES: Final = (aiohttp.ClientError, TimeoutError, OSError, ssl.SSLError)
 
 
@@ -218,7 +225,7 @@ class Connection:
         where = ", ".join(str(one) for one in self._destination.places) or "any known address"
         return (
             f"no gateway answers at {where}. Is the box on, and is this device in its network?"
-            " If its address has changed, type: gateway --host ADDRESS"
+            " If its address has changed, type: homepost gateway --host ADDRESS"
         )
 
 
@@ -268,7 +275,9 @@ class GatewayClient:
     async def pair(self, request: PairRequest, *, wait: int = 0) -> PairAnswer:
         """Ask for a seat; the same request always gets the answer that is true by then."""
         path = f"/v1/pair?wait={wait}"
-        return PairAnswer.decode(await self._connection.ask("POST", path, body=request.encode()))
+        data = await self._connection.ask("POST", path, body=request.encode())
+        with _understood():
+            return PairAnswer.decode(data)
 
     async def refuse(self, request: PairRequest) -> None:
         """Say that the check codes differ: the code dies."""
@@ -296,10 +305,12 @@ class GatewayClient:
 
     async def prekey_counts(self) -> dict[PrekeyKind, int]:
         """Return how many prekeys of each kind lie there."""
-        fields = Fields.read(await self._ask("GET", "/v1/prekeys"), limit=256, what="counts")
-        fields.version(0, known=1)
-        counts = Fields(fields.map(1), what="counts")
-        return {kind: counts.integer(int(kind), low=0, high=1 << 32) for kind in PrekeyKind}
+        data = await self._ask("GET", "/v1/prekeys")
+        with _understood():
+            fields = Fields.read(data, limit=256, what="counts")
+            fields.version(0, known=1)
+            counts = Fields(fields.map(1), what="counts")
+            return {kind: counts.integer(int(kind), low=0, high=1 << 32) for kind in PrekeyKind}
 
     async def upload_prekeys(self, prekeys: tuple[Prekey, ...]) -> None:
         """Leave prekeys there."""
@@ -307,10 +318,9 @@ class GatewayClient:
 
     async def status(self) -> dict[str, Any]:
         """Return how our mailbox is."""
-        try:
-            found = json.loads(await self._ask("GET", "/v1/status"))
-        except ValueError:
-            raise GatewayRefused("malformed", {}) from None
+        data = await self._ask("GET", "/v1/status")
+        with _understood():
+            found = json.loads(data)
         if not isinstance(found, dict):
             raise GatewayRefused("malformed", {})
         return found
@@ -322,10 +332,11 @@ class GatewayClient:
         path = f"/v1/mailbox/collect?wait={wait}"
         data = await self._ask("POST", path, encode_frame(Resume(cursor)))
         frames, offset = [], 0
-        while offset < len(data):
-            end = offset + 4 + int.from_bytes(data[offset : offset + 4], "big")
-            frames.append(decode_frame(data[offset + 4 : end]))
-            offset = end
+        with _understood():
+            while offset < len(data):
+                end = offset + 4 + int.from_bytes(data[offset : offset + 4], "big")
+                frames.append(decode_frame(data[offset + 4 : end]))
+                offset = end
         match frames:
             case [Hello() as hello]:
                 return hello, None
@@ -379,12 +390,13 @@ class GatewayClient:
 
     async def _authorization(self) -> dict[str, str]:
         if self._bearer is None:
-            nonce = await self._connection.ask("POST", "/v1/challenge")
+            nonce = await _nonce(self._connection)
             login = self._signs(channel=await self._connection.channel(), nonce=nonce)
             data = await self._connection.ask("POST", "/v1/login", body=login.encode())
-            fields = Fields.read(data, limit=256, what="login answer")
-            fields.version(0, known=1)
-            self._bearer = _base64url(fields.raw(1, size=BEARER_BYTES))
+            with _understood():
+                fields = Fields.read(data, limit=256, what="login answer")
+                fields.version(0, known=1)
+                self._bearer = _base64url(fields.raw(1, size=BEARER_BYTES))
         return {"Authorization": f"Bearer {self._bearer}"}
 
 
@@ -411,7 +423,9 @@ class LiveMailbox:
                 raise GatewayNotThere(_SILENT) from None
             if message.type is not aiohttp.WSMsgType.BINARY:
                 return None
-            match decode_frame(message.data):
+            with _understood():
+                frame = decode_frame(message.data)
+            match frame:
                 case Ping():
                     await self._socket.send_bytes(encode_frame(Pong()))
                 case Hello() as hello:
@@ -442,9 +456,9 @@ class DepositClient:
         """
         opening = await self._opening(lane, "deposit")
         frame = encode_frame(Deposit(1, tuple(parcels)))
-        answer = decode_frame(
-            await self._connection.ask("POST", "/v1/deposit", body=frame, headers=opening)
-        )
+        data = await self._connection.ask("POST", "/v1/deposit", body=frame, headers=opening)
+        with _understood():
+            answer = decode_frame(data)
         if not isinstance(answer, Results) or len(answer.outcomes) != len(parcels):
             raise GatewayRefused("malformed", {})
         return answer.outcomes
@@ -452,9 +466,9 @@ class DepositClient:
     async def bundles(self, lane: Lane) -> Bundles:
         """Fetch prekeys of whoever gave us this lane."""
         opening = await self._opening(lane, "prekeys")
-        return decode_bundles(
-            await self._connection.ask("POST", "/v1/prekeys/fetch", headers=opening)
-        )
+        data = await self._connection.ask("POST", "/v1/prekeys/fetch", headers=opening)
+        with _understood():
+            return decode_bundles(data)
 
     async def write_slot(self, slot: SlotId, number: int, message: bytes, *, side: bytes) -> None:
         """Write message 1 or 3 as the guest who calls himself `side`."""
@@ -467,7 +481,7 @@ class DepositClient:
         return await _read_slot(self._connection, slot, number)
 
     async def _opening(self, lane: Lane, purpose: Purpose) -> dict[str, str]:
-        nonce = await self._connection.ask("POST", "/v1/challenge")
+        nonce = await _nonce(self._connection)
         channel = await self._connection.channel()
         opening = LaneOpening.make(lane, channel=channel, nonce=nonce, purpose=purpose)
         return {"Homepost-Lane": _base64url(opening.encode())}
@@ -477,9 +491,11 @@ async def patiently(read: Callable[[], Awaitable[bytes | None]], *, seconds: flo
     """Wait for a message of a slot for at most `seconds`; None if it did not come."""
     try:
         async with asyncio.timeout(seconds):
-            while (message := await read()) is None:
-                pass
-            return message
+            while True:
+                message = await read()
+                if message is not None:
+                    return message
+                await asyncio.sleep(NOT_YET_SECONDS)
     except TimeoutError:
         return None
 
@@ -489,14 +505,31 @@ async def _read_slot(connection: Connection, slot: SlotId, number: int) -> bytes
     return await connection.ask("GET", path) or None
 
 
+async def _nonce(connection: Connection) -> bytes:
+    nonce = await connection.ask("POST", "/v1/challenge")
+    if len(nonce) != NONCE_BYTES:
+        raise GatewayRefused("malformed", {})
+    return nonce
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """Take bytes that cannot be read for a refusal: whoever answers so has done nothing for us."""
+    try:
+        yield
+    except (WireError, ValueError, RecursionError):
+        raise GatewayRefused("malformed", {}) from None
+
+
 def _refusal(status: int, data: bytes) -> GatewayRefused:
     try:
         facts = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         facts = None
-    if not isinstance(facts, dict) or not isinstance(facts.get("error"), str):
+    code = facts.pop("error", None) if isinstance(facts, dict) else None
+    if not isinstance(code, str) or not _CODE.fullmatch(code):
         return GatewayRefused(f"status-{status}", {})
-    return GatewayRefused(facts.pop("error"), facts)
+    return GatewayRefused(code, facts)
 
 
 def _base64url(data: bytes) -> str:

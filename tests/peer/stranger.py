@@ -267,3 +267,8 @@ async def endless(piece: bytes) -> AsyncIterator[bytes]:
     """Give the same bytes again and again, as long as somebody takes them."""
     while True:
         yield piece
+
+
+async def once(data: bytes) -> AsyncIterator[bytes]:
+    """Give some bytes, and then the end of the connection."""
+    yield data
