@@ -274,7 +274,9 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=STEPS)
 def test_two_processes_never_hold_the_same_row(two: Two, steps: list[tuple[str, int]]) -> None:
     ana, ben = two

@@ -97,7 +97,7 @@ def troubles(desk: Desk) -> list[str]:
     return [code for (code,) in desk.store.db.execute("SELECT code FROM trouble ORDER BY number")]
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(count=st.integers(1, 8), came=st.lists(st.integers(0, 7), max_size=16))
 def test_lost_doubled_and_turned_round_all_letters_come_once(count: int, came: list[int]) -> None:
     with TemporaryDirectory() as folder, desks(Path(folder)) as (ana, ben):
@@ -214,6 +214,17 @@ def test_with_a_clock_that_stands_two_phones_do_not_ask_and_answer_for_ever(two:
 
     assert count <= 16
     assert ben.missing() > 0
+
+
+def test_a_gap_that_was_filled_does_not_make_the_next_one_wait(two: Two) -> None:
+    ana, ben = two
+    for _ in range(2 * AT_ONCE):
+        written(ana, ben, "lost")
+        ben.take(*written(ana, ben, "here"))
+        ben.gaps.ask()
+        assert ben.kinds() == ["Resend"]
+        settle(ana, ben)
+        assert ben.missing() == 0
 
 
 def test_letters_that_can_never_be_opened_do_not_keep_two_phones_busy(two: Two) -> None:
