@@ -493,3 +493,29 @@ async def test_a_contact_who_takes_our_lanes_at_our_next_box_locks_nobody_out(
     assert not {one.raw for one in secrets} & {
         one for (one,) in anna.rows("SELECT secret FROM lane_given")
     }
+
+
+async def test_contacts_are_tried_side_by_side(home: Household) -> None:
+    box, anna, ben = await two(home)
+    slow = await home.box()
+    carol = await home.phone("Carol", slow)
+    await befriend(anna, carol)
+    for one in (box, slow):
+        await one.stop()
+    await anna.peer.send("Carol", "first in the row")
+    await anna.peer.send("Ben", "behind it")
+    for one in (box, slow):
+        await one.start()
+    hung = slow.line.hold(0, by=lambda one: one.path == "/v1/deposit", when=When.BEFORE)
+    trying = asyncio.create_task(anna.peer.try_outbox())
+    try:
+        async with asyncio.timeout(20):
+            await hung.happened.wait()
+            came = list[str]()
+            while not came:
+                came = await texts(ben)
+    finally:
+        slow.line.cut()
+        await trying
+
+    assert came == ["behind it"]
