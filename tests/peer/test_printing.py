@@ -232,6 +232,13 @@ def test_status_says_why_the_box_cannot_be_asked() -> None:
     )
 
 
+def test_status_says_whose_card_is_not_the_newest() -> None:
+    lines = status_lines({**STATUS, "cards_behind": ["Ben"], "cards_stale": ["Carol"]})
+
+    assert "Card      Ben has a newer card that did not come; asked for it" in lines
+    assert "Card      Carol’s card is out of date; meet again to be sure" in lines
+
+
 def test_a_time_of_today_has_no_date() -> None:
     now = time.time()
 

@@ -158,6 +158,17 @@ async def test_what_was_shown_while_watching_is_read_no_second_time(house: House
     assert (await ben.peer.read()).letters == ()
 
 
+async def test_one_letter_is_enough_if_one_was_asked_for(house: Household) -> None:
+    _, ana, ben = await two(house)
+    for text in ("one", "two"):
+        await ana.peer.send("Ben", text)
+    events = await drain(ben.peer.watch(once=True))
+
+    assert isinstance(events[-1], Arrived)
+    assert sum(isinstance(one, Arrived) for one in events) == 1
+    assert await texts(ben) == ["two"]
+
+
 async def test_until_idle_collects_and_sends_and_ends(house: Household) -> None:
     box, ana, ben = await two(house)
     await box.stop()
