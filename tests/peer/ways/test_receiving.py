@@ -14,9 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peer.items.kinds import CardUpdate, Content, Gone, Heartbeat, Range, Resend, Unknown
+from peer.items.kinds import CardUpdate, Content, Gone, Heartbeat, Letter, Range, Resend, Unknown
+from peer.keys.letters import Letters
+from peer.keys.signed_items import write_item
 from peer.letterbox import Letterbox
 from peer.ways.missing import AT_ONCE, PAUSES, pause
+from peer.ways.outgoing import Sealed
 from peer.ways.receiving import Came
 from peer.ways.sending import Sending
 from tests.peer.ways.test_outgoing import (
@@ -275,6 +278,24 @@ def test_what_nobody_can_open_is_not_asked_for(two: Two) -> None:
 
     assert len(troubles(ben)) == 2
     assert ben.kinds() == []
+
+
+def test_what_its_author_made_wrongly_is_not_asked_for(two: Two) -> None:
+    """Sent again it would be no better: Ana hands in words that Ben has signed."""
+    ana, ben = two
+    item = write_item(Letter("I owe you"), identity=ben.me.identity, now=ben.clock())
+    with ana.store.transaction():
+        letter = Letters(ana.store.vault).seal(
+            item, to=ana.contact(ben).card, own=ana.me.card, now=ana.clock()
+        )
+    lane = ana.lanes.to(ben.me.person, LaneClass.LETTER, gateway=GATEWAY)
+    assert lane is not None
+    batch = ben.take(Sealed(letter.parcel, bytes(32), letter.body).on(lane))
+    ben.gaps.ask()
+
+    assert [one.came for one in batch.taken] == [Came.TROUBLE]
+    assert troubles(ben) == ["wrong-author"]
+    assert (ben.texts(), ben.kinds(), ben.missing()) == ([], [], 0)
 
 
 # Nothing leaves the phone because something was opened (G8)
