@@ -1,6 +1,7 @@
 """Contacts: whose card I hold, what I call them, and whether their check code was compared."""
 
 import sqlite3
+import unicodedata
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -51,7 +52,7 @@ class Contacts:
         Raises:
             NoSuchContact: there is none; those there are are named.
         """
-        wanted = " ".join(name.split()).casefold()
+        wanted = clean_name(name).casefold()
         everybody = self.all()
         for one in everybody:
             if one.name.casefold() == wanted:
@@ -171,5 +172,6 @@ def _card(person: PersonId, kept: bytes) -> Card:
 
 def clean_name(name: str) -> str:
     """Return a name as it is kept: what can be seen of it, on one line, at most `MAX_NAME` long."""
-    seen = "".join(one if one.isprintable() else " " for one in name)
+    composed = unicodedata.normalize("NFC", name)  # é is one name, however it was typed
+    seen = "".join(one if one.isprintable() else " " for one in composed)
     return " ".join(seen.split())[:MAX_NAME]

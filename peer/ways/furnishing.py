@@ -19,6 +19,7 @@ from peer.store import Store
 from peer.ways.gateway_client import GatewayClient, connect
 from peer.ways.outgoing import Outgoing
 from wire.errors import WireError
+from wire.lanes import LaneSecret
 
 LANES_AT_ONCE: Final = 128
 UNKNOWN_HERE: Final = frozenset({"login-refused", "login-needed", "revoked", "device-revoked"})
@@ -97,25 +98,33 @@ async def _change_lanes(store: Store, me: Me, gateway: GatewayClient, *, now: fl
         await _change(store, gateway.revoke_lanes, gone)
         with store.transaction():
             lanes.revoked(gone)
+    fresh = set[LaneSecret]()
     while new := lanes.unregistered(home)[:LANES_AT_ONCE]:
         try:
             await _change(store, gateway.mint_lanes, [one.right(home) for one in new])
         except GatewayRefused as refused:
             if refused.reason != "lane-refused":
                 raise
-            await _mint_others(store, me, gateway, new, now=now)
+            await _mint_others(store, me, gateway, new, fresh=fresh, now=now)
             continue
         with store.transaction():
             lanes.registered(new, gateway=home)
 
 
 async def _mint_others(
-    store: Store, me: Me, gateway: GatewayClient, new: list[Given], *, now: float
+    store: Store,
+    me: Me,
+    gateway: GatewayClient,
+    new: list[Given],
+    *,
+    fresh: set[LaneSecret],
+    now: float,
 ) -> None:
     """Register lanes one by one; whoever's lane is taken there gets others.
 
     A contact knows the secrets of his lanes. With a seat at the gateway that we move to, he could
-    have registered them as his own, and we could not.
+    have registered them as his own, and we could not. Nobody knows those in `fresh`, which were
+    minted for this: a gateway that refuses them refuses all.
     """
     lanes, home = Lanes(store.db), me.needs_home().gateway
     outgoing = Outgoing(store, me, now=lambda: now)
@@ -123,13 +132,15 @@ async def _mint_others(
         try:
             await _change(store, gateway.mint_lanes, [one.right(home)])
         except GatewayRefused as refused:
-            if refused.reason != "lane-refused":
+            if refused.reason != "lane-refused" or one.secret in fresh:
                 raise
             with store.transaction():
                 lanes.drop(one)
                 contact = Contacts(store.db).of(one.person)
                 if contact is not None:
-                    outgoing.put(contact, LanesItem(lanes.give(one.person)))
+                    others = lanes.give(one.person)
+                    fresh.add(dict(others)[one.kind])
+                    outgoing.put(contact, LanesItem(others))
         else:
             with store.transaction():
                 lanes.registered([one], gateway=home)

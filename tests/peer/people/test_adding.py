@@ -126,7 +126,7 @@ async def test_a_gateways_code_is_refused_where_a_contacts_is_wanted(house: Hous
     asked = len(box.line.requests)
     with pytest.raises(BadCode, match="the code of a gateway"):
         await ana.peer.add(box.show()[1], Screen().ask)
-    assert len(box.line.requests) == asked + 0
+    assert len(box.line.requests) == asked
     nobody_was_added(ana)
 
 
