@@ -62,7 +62,7 @@ class Small:
     @property
     def transport(self) -> Any:
         """The transport of the newest connection, on the listener's side."""
-        return self.requests[-1]["state"]["homepost.visit"].abort.__self__
+        return self.requests[-1]["state"]["homepost.visit"].abort.args[0]
 
 
 @dataclass
