@@ -16,7 +16,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -122,21 +122,23 @@ class Box:
         return self.data / "gateway.sqlite"
 
     async def start(
-        self, *flags: str, under: Sequence[str] = (), port: int = 0, **environment: str
+        self,
+        *flags: str,
+        under: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> float:
         """Start it; return the seconds until it said that it was ready.
 
         Args:
             flags: of `serve`.
             under: a command that runs it.
-            port: where it listens; 0 takes a free one.
             environment: variables that it sees beside ours.
 
         Raises:
             Ended: it ended instead.
         """
         command = [*under, sys.executable, "-m", "gateway.cli", "serve", "--data", str(self.data)]
-        command += ["--listen", "127.0.0.1", "--port", str(port), *flags]
+        command += ["--listen", "127.0.0.1", "--port", "0", *flags]
         with (
             tempfile.TemporaryDirectory() as folder,
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready,
@@ -150,7 +152,7 @@ class Box:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=log,
-                env=_environment(NOTIFY_SOCKET=f"{folder}/ready", **environment),
+                env=_environment(environment or {}, NOTIFY_SOCKET=f"{folder}/ready"),
                 cwd=PROJECT,
                 start_new_session=True,  # so that it can be ended with all it started
             )
@@ -249,6 +251,10 @@ class Box:
     async def sender(self, lane: Lane, *, port: int = 0) -> "Sender":
         """Return somebody who holds a lane."""
         return Sender(self.ledger, lane, await self.connect(port=port))
+
+    async def senders(self, lanes: Sequence[Lane]) -> "list[Sender]":
+        """Return one for each lane: on one lane only a few may deposit at a time."""
+        return [await self.sender(one) for one in lanes]
 
 
 async def pair(connection: Connection, request: PairRequest) -> PairAnswer:
@@ -373,6 +379,10 @@ class Handset:
         await self.must("PUT", "/v1/lanes", encode({0: 1, 1: 0, 2: [right.to_value()]}))
         return lane
 
+    async def lanes(self, count: int) -> list[Lane]:
+        """Mint some lanes."""
+        return [await self.lane() for _ in range(count)]
+
     async def sender(self, **lane: int) -> Sender:
         """Mint a lane and return somebody who holds it."""
         return await self.box.sender(await self.lane(**lane))
@@ -447,6 +457,6 @@ async def open_box(folder: Path) -> AsyncIterator[Box]:
         await box.close()
 
 
-def _environment(**more: str) -> dict[str, str]:
+def _environment(wanted: Mapping[str, str], **more: str) -> dict[str, str]:
     kept = {name: one for name, one in os.environ.items() if not name.startswith("HOMEPOST_")}
-    return {**kept, "PYTHONPATH": str(PROJECT), **more}
+    return {**kept, "PYTHONPATH": str(PROJECT), **wanted, **more}

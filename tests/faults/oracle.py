@@ -109,6 +109,8 @@ class Contents:
     """What lies in a store that nobody serves."""
 
     parcels: tuple[ParcelId, ...]
+    ends: tuple[float, ...]
+    """When each of them comes to its end, in the gateway's own seconds."""
     seats: int
     devices: int
 
@@ -128,11 +130,12 @@ def _look(connection: sqlite3.Connection) -> Contents:
     assert verdict == ["ok"], verdict
     assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     _check_counters(connection)
-    parcels = [ParcelId(row[0]) for row in connection.execute("SELECT parcel FROM parcel")]
+    rows = connection.execute("SELECT parcel, dies_at FROM parcel").fetchall()
+    parcels, ends = [ParcelId(row[0]) for row in rows], [row[1] for row in rows]
     assert len(set(parcels)) == len(parcels), "a parcel lies there twice"
     [(seats,)] = connection.execute("SELECT count(*) FROM seat").fetchall()
     [(devices,)] = connection.execute("SELECT count(*) FROM device").fetchall()
-    return Contents(tuple(parcels), seats, devices)
+    return Contents(tuple(parcels), tuple(ends), seats, devices)
 
 
 def _check_counters(connection: sqlite3.Connection) -> None:

@@ -123,7 +123,7 @@ async def test_az_10_unknown_and_forbidden_lanes_look_alike(box: Box, path: str)
         for why, lane in lanes.items()
     }
     sockets = [
-        await connection.handshake("/v1/deposit", await connection.opening(lane))
+        await (await box.connect()).handshake("/v1/deposit", await connection.opening(lane))
         for lane in lanes.values()
     ]
 

@@ -79,12 +79,12 @@ async def test_cr_01_what_was_acknowledged_survives_a_kill_at_any_call(box: Box)
     """CR-01: killed at the n-th write, fsync or rename while eight senders deposit."""
     await box.start()
     phone = await box.enrol()
-    lane = await phone.lane()
+    lanes = await phone.lanes(SENDERS)
     await box.stop()
     for point in points(1, 5, 10, 12, 14, 17, 21, 34, 55, 89, 144, 233):
         try:
             await box.start(under=killed_at(point))
-            senders = [await box.sender(lane) for _ in range(SENDERS)]
+            senders = await box.senders(lanes)
             await asyncio.gather(*(one.keep_on(size=1024) for one in senders))
         except Ended:
             pass  # it did not get as far as answering
@@ -247,7 +247,7 @@ async def test_cr_19_failing_deposits_take_nothing_of_their_neighbours_along(box
     refused = list[Result]()
 
     async def good(one: Sender) -> None:
-        for parcel in letters(sender.lane, each):
+        for parcel in letters(one.lane, each):
             assert await one.deposit([parcel]) == [Result.STORED]
 
     async def bad(one: Sender) -> None:
@@ -256,8 +256,9 @@ async def test_cr_19_failing_deposits_take_nothing_of_their_neighbours_along(box
             parcel = (replace(known, body=secrets.token_bytes(256)), stranger)[n % 2]
             refused.extend(await one.deposit([parcel]))
 
-    senders = [await box.sender(sender.lane) for _ in range(2 * SENDERS)]
-    await asyncio.gather(*map(good, senders[:SENDERS]), *map(bad, senders[SENDERS:]))
+    ours = await box.senders(await phone.lanes(SENDERS))
+    theirs = await box.senders([sender.lane] * SENDERS)
+    await asyncio.gather(*map(good, ours), *map(bad, theirs))
 
     assert len(box.ledger.stored) == SENDERS * each + 1
     assert len(refused) == SENDERS * each
@@ -270,8 +271,7 @@ async def test_cr_20_an_end_in_the_middle_of_deposits_is_orderly(box: Box) -> No
     """CR-20: SIGTERM with fifty deposits on their way: each is stored, refused or unanswered."""
     await box.start()
     phone = await box.enrol()
-    lane = await phone.lane()
-    senders = [await box.sender(lane) for _ in range(50)]
+    senders = await box.senders(await phone.lanes(50))
     working = [asyncio.create_task(one.keep_on(size=1024, batch=4)) for one in senders]
     await box.ledger.until_stored(200)
 
@@ -289,9 +289,9 @@ async def test_cr_21_kills_and_starts_under_load_cost_nothing(box: Box) -> None:
     """CR-21: killed and started again and again while senders deposit; no start is slow."""
     await box.start()
     phone = await box.enrol()
-    lane = await phone.lane()
+    lanes = await phone.lanes(SENDERS)
     for _ in range(times(6, long=100)):
-        senders = [await box.sender(lane) for _ in range(SENDERS)]
+        senders = await box.senders(lanes)
         before = len(box.ledger.stored)
         working = [asyncio.create_task(one.keep_on(size=4096)) for one in senders]
         await box.ledger.until_stored(before + 40)

@@ -48,9 +48,9 @@ async def test_cr_03_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: P
             box.data = disk.place / "data"
             await box.start()
             phone = await box.enrol()
-            lane = await phone.lane()
+            lanes = await phone.lanes(SENDERS)
             for n in range(times(5, long=1000)):
-                senders = [await box.sender(lane) for _ in range(SENDERS)]
+                senders = await box.senders(lanes)
                 working = [asyncio.create_task(one.keep_on(size=1024)) for one in senders]
                 await box.ledger.until_stored(len(box.ledger.stored) + 20 + 17 * (n % 13))
                 disk.cut(box.pid)
@@ -95,11 +95,11 @@ async def test_cr_07_after_a_failed_fsync_nothing_more_is_acknowledged(box: Box)
     """CR-07: one fsync fails; its group is not acknowledged, the process ends, all else is kept."""
     await box.start()
     phone = await box.enrol()
-    lane = await phone.lane()
+    lanes = await phone.lanes(SENDERS)
     await box.stop()
     for nth in (20, *range(21, 21 + times(0, long=80))):
         await box.start(under=broken("fdatasync,fsync", f"error=EIO:when={nth}"))
-        senders = [await box.sender(lane) for _ in range(SENDERS)]
+        senders = await box.senders(lanes)
         endings = await asyncio.gather(*(one.keep_on() for one in senders))
         status = await box.ended()
 
@@ -122,10 +122,11 @@ async def test_cr_09_a_full_disk_refuses_and_heals_without_a_restart(box: Box) -
     sender = await phone.sender()
     before = letters(sender.lane, 5)
     await sender.deposit(before)
+    lanes = await phone.lanes(SENDERS)
     await box.stop()
     await box.start(under=broken("pwrite64", "error=ENOSPC:when=40..150"))
     await phone.reconnect()
-    senders = [await box.sender(sender.lane) for _ in range(SENDERS)]
+    senders = await box.senders(lanes)
 
     endings = await asyncio.gather(*(one.keep_on() for one in senders))
 
@@ -133,7 +134,8 @@ async def test_cr_09_a_full_disk_refuses_and_heals_without_a_restart(box: Box) -
     found = await phone.fetch()  # even now
     assert [one.parcel for one in found[:5]] == before
     refused = [one for one in box.ledger.offered.values() if one.id in box.ledger.refused]
-    await senders[0].insist(refused)
+    for one in senders:
+        await one.insist([parcel for parcel in refused if parcel.lane == one.lane.id])
     await collect_and_check(box, phone)
     assert await box.health()
     assert await box.stop() == 0
@@ -166,10 +168,10 @@ async def test_cr_16_a_write_that_came_short_is_not_acknowledged(box: Box) -> No
     """CR-16: the disk takes none of a write's bytes; not acknowledged, nothing is damaged."""
     await box.start()
     phone = await box.enrol()
-    lane = await phone.lane()
+    lanes = await phone.lanes(SENDERS)
     await box.stop()
     await box.start(under=broken("pwrite64", "retval=0:when=60"))
-    senders = [await box.sender(lane) for _ in range(SENDERS)]
+    senders = await box.senders(lanes)
 
     endings = await asyncio.gather(*(one.keep_on() for one in senders))
     assert set(endings) == {"disk-full"}
