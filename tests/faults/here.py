@@ -22,6 +22,10 @@ def times(short: int, *, long: int) -> int:
     return long if os.environ.get(LONG_FORM) else short
 
 
+PATIENCE: Final = times(300, long=0)
+"""Seconds for one case on a busy machine; 0 sets no limit."""
+
+
 def need_program(name: str) -> str:
     """Return the path of a program.
 

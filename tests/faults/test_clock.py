@@ -10,7 +10,7 @@ import pytest
 from gateway.clock import BUILD_DATE
 from tests.faults.adapter import Box, letters, open_box
 from tests.faults.connection import Connection
-from tests.faults.here import times
+from tests.faults.here import PATIENCE, times
 from tests.faults.oracle import check_bounds, collect_and_check, look_inside
 from tests.faults.tools.faketime import wall_clock
 from wire.parcel import Lifetime
@@ -19,6 +19,8 @@ BIRTH = "1970-01-01 00:01:00"
 TODAY = "2027-03-01 12:00:00"
 AN_HOUR_AGO = "2027-03-01 11:00:00"
 LATER = "2031-03-01 12:00:00"
+
+pytestmark = pytest.mark.timeout(PATIENCE)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.adapter import Box, Ended, Handset, Sender, letters, open_box, pair
 from tests.faults.connection import NoAnswer, Refused
-from tests.faults.here import times
+from tests.faults.here import PATIENCE, times
 from tests.faults.oracle import (
     MAX_DESCRIPTORS,
     check_bounds,
@@ -31,10 +31,8 @@ from wire.frames import MAX_PARCELS, Result
 from wire.pairing import PairAnswer, PairingState, PairRequest
 
 SENDERS = 8
-FORM = 600
-"""Seconds for a case; a long form takes its own."""
 
-pytestmark = pytest.mark.timeout(FORM)
+pytestmark = pytest.mark.timeout(PATIENCE)
 
 
 def points(*short: int) -> Iterable[int]:

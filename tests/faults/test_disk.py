@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from tests.faults.adapter import Box, letters, open_box
-from tests.faults.here import times
+from tests.faults.here import PATIENCE, times
 from tests.faults.oracle import check_bounds, check_disk, collect_and_check, look_inside
 from tests.faults.tools.powercut import card
 from tests.faults.tools.strace import broken
@@ -32,7 +32,7 @@ sys.stdin.read()
 """
 """A program that is told its rows are stored, and does not ask whether they are on the disk."""
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(PATIENCE)
 
 
 @pytest.fixture

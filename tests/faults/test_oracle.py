@@ -1,0 +1,110 @@
+"""The oracle notices what it is there for."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.database.migrate import migrate
+from tests.faults.__main__ import Row, table
+from tests.faults.adapter import Box, letters
+from tests.faults.here import NotPossibleHere, need_program
+from tests.faults.oracle import check_collected, check_started, look_inside
+from wire.frames import Delivered
+from wire.ids import LaneId
+from wire.lanes import Lane
+
+LANE = Lane(LaneId(b"l" * 16), b"k" * 32)
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(tmp_path)
+
+
+def delivered(box: Box, count: int) -> list[Delivered]:
+    """Return parcels as they should come, offered and promised."""
+    parcels = letters(LANE, count)
+    box.ledger.offer(parcels)
+    for one in parcels:
+        box.ledger.answer(one.id, stored=True)
+    return [Delivered(seq, one) for seq, one in enumerate(parcels, start=1)]
+
+
+def test_what_came_as_promised_is_accepted(box: Box) -> None:
+    found = delivered(box, 3)
+
+    check_collected(box, found, before=box.ledger.owed)
+
+
+@pytest.mark.parametrize(
+    ("harm", "complaint"),
+    [
+        (lambda found: found[:2], "1 of 3 acknowledged parcels are lost"),
+        (lambda found: [*found, replace(found[0], seq=9)], "twice"),
+        (lambda found: [found[1], found[0], found[2]], "numbers do not rise"),
+        (lambda found: [*found, Delivered(9, letters(LANE, 1)[0])], "nobody sent"),
+        (
+            lambda found: [
+                *found[:2],
+                replace(found[2], parcel=replace(found[2].parcel, body=bytes(256))),
+            ],
+            "nobody sent",
+        ),
+    ],
+)
+def test_what_was_lost_doubled_turned_round_or_altered_is_noticed(
+    box: Box, harm: Callable[[list[Delivered]], list[Delivered]], complaint: str
+) -> None:
+    found = delivered(box, 3)
+
+    with pytest.raises(AssertionError, match=complaint):
+        check_collected(box, harm(found), before=box.ledger.owed)
+
+
+def test_a_slow_start_is_noticed() -> None:
+    with pytest.raises(AssertionError, match=r"after 50\.1 s"):
+        check_started(50.1)
+
+
+def test_a_mailbox_that_miscounts_is_noticed(tmp_path: Path) -> None:
+    store = tmp_path / "gateway.sqlite"
+    with closing(sqlite3.connect(store, isolation_level=None)) as connection:
+        migrate(connection, store)
+        connection.execute(
+            "INSERT INTO seat (seat, person, quota_bytes, used_bytes, epoch)"
+            " VALUES (?, ?, 9, 1, ?)",
+            (b"s" * 16, b"p" * 32, b"e" * 16),
+        )
+
+    with pytest.raises(AssertionError, match="does not hold what its counters say"):
+        look_inside(store)
+
+
+def test_a_promise_stays_one_whatever_is_said_later(box: Box) -> None:
+    [one] = delivered(box, 1)
+
+    box.ledger.answer(one.parcel.id, stored=False)
+
+    assert box.ledger.owed == {one.parcel.id}
+    assert box.ledger.refused == set()
+
+
+def test_a_program_that_is_not_there_is_named() -> None:
+    with pytest.raises(NotPossibleHere, match="no-such-program is not installed"):
+        need_program("no-such-program")
+
+
+def test_the_table_names_the_worst_that_happened() -> None:
+    rows = {
+        "CR-02": Row(["it is cut"], ["held", "BROKEN"], 1.25),
+        "CR-01": Row(["it is killed"], ["not possible here"], 0.1, {"strace is not installed"}),
+    }
+
+    assert table(rows).splitlines()[2:] == [
+        "| CR-01 | not possible here: strace is not installed | 0.1 | it is killed |",
+        "| CR-02 | BROKEN | 1.2 | it is cut |",
+    ]
