@@ -198,7 +198,7 @@ class Household:
 def right(lane: Lane) -> LaneRight:
     """Return a lane as it is registered."""
     return LaneRight(
-        lane, WakeRule.WAKE, wakes_per_day=1, bytes_waiting=1 << 20, expires=0, last_tenth=False
+        lane, WakeRule.WAKE, wakes_per_day=1, bytes_waiting=1 << 20, expires=0, last_tenth=True
     )
 
 

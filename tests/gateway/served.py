@@ -228,7 +228,9 @@ class Handset:
         """Ask as this phone."""
         return await self.visitor.ask(method, path, data, headers=self.auth)
 
-    async def lane(self, *, bytes_waiting: int = 1 << 30, rests_on: int = 0) -> Lane:
+    async def lane(
+        self, *, bytes_waiting: int = 1 << 30, rests_on: int = 0, last_tenth: bool = True
+    ) -> Lane:
         """Mint a lane."""
         lane = LaneSecret(secrets.token_bytes(32)).at(self.served.channel.gateway)
         right = LaneRight(
@@ -237,7 +239,7 @@ class Handset:
             wakes_per_day=200,
             bytes_waiting=bytes_waiting,
             expires=0,
-            last_tenth=True,
+            last_tenth=last_tenth,
         )
         answer = await self.ask(
             "PUT", "/v1/lanes", encode({0: 1, 1: rests_on, 2: [right.to_value()]})

@@ -111,3 +111,15 @@ async def test_a_login_on_a_connection_that_showed_a_lane_is_refused(served: Ser
     answer = await anna.ask("GET", "/v1/status", headers=bob.auth)
 
     assert (answer.status, answer.code) == (400, "deposit-with-login")
+
+
+async def test_prekeys_are_given_on_the_lane_for_letters_alone(served: Served) -> None:
+    """L13: a contact who holds several lanes is still counted once."""
+    bob = await served.enrolled()
+    ordinary = await bob.lane(last_tenth=False)
+    anna = await served.visitor()
+
+    headers = await anna.opening(ordinary, "prekeys")
+    answer = await anna.ask("POST", "/v1/prekeys/fetch", headers=headers)
+
+    assert (answer.status, answer.code) == (403, "lane-refused")

@@ -122,7 +122,7 @@ def test_another_message_in_the_place_of_one_that_came_is_refused(pair: Pair) ->
     host, _met = host.hear_three(guest.three)
 
     with pytest.raises(OutOfTurn):
-        host.hear_three(guest.three[:-1] + b"\0")
+        host.hear_three(guest.three[:-1] + bytes([guest.three[-1] ^ 1]))
     with pytest.raises(OutOfTurn):
         guest.hear_two(host.message_two + b"\0")
 
