@@ -7,11 +7,13 @@
 On a full disk only jobs that free room are tried (`reserve.py`); all others are refused.
 
 The commit before is the timer, so a lone job waits for nobody and a hundred share one fsync. The
-same thread checkpoints, between groups: SQLite before 3.51.3 can corrupt a WAL that two connections
-write and checkpoint at once, and an answer should not wait for copying.
+same thread checkpoints, first of all and between groups, so that the log does not grow with each
+process that is killed. Nobody else does: SQLite before 3.51.3 can corrupt a WAL that two
+connections write and checkpoint at once, and an answer should not wait for copying.
 """
 
 import asyncio
+import math
 import sqlite3
 import threading
 import time
@@ -100,7 +102,7 @@ class Writer:
         self._commits = 0
         self._full_since: float | None = None
         self._log_pages = 0
-        self._log_since: float | None = None
+        self._log_since: float | None = -math.inf  # an earlier process may have left something
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._run, name="database writer", daemon=True)
 
@@ -178,6 +180,7 @@ class Writer:
     def _run(self) -> None:
         try:
             self._look_for_room()
+            self._checkpoint_if_due()
             while (group := self._next_group()) is not None:
                 if group := self._admitted(group):
                     self._commit(group)

@@ -1,6 +1,7 @@
 """What a returned write promises, whoever fails, leaves or waits."""
 
 import asyncio
+import shutil
 import sqlite3
 import threading
 from pathlib import Path
@@ -275,6 +276,24 @@ async def test_a_long_log_is_copied_back_while_writes_go_on(path: Path) -> None:
 
         assert size(log) < 60 * 40_000 / 2
         assert stored(path) == set(range(60))
+
+
+async def test_what_an_earlier_process_left_in_the_log_is_copied_back_at_once(path: Path) -> None:
+    killed = path.with_name("killed") / path.name
+    killed.parent.mkdir()
+    async with open_notes(path) as database:
+        await database.write(add(1, bytes(40_000)))
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{path}{suffix}", f"{killed}{suffix}")
+    log = killed.with_name(killed.name + "-wal")
+    assert size(log) > 40_000
+
+    async with open_notes(killed):
+        async with asyncio.timeout(10):
+            while await asyncio.to_thread(size, log):
+                pass
+
+    assert stored(killed) == {1}
 
 
 async def test_a_closed_store_leaves_its_file_and_its_reserve(path: Path) -> None:
