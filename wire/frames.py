@@ -340,7 +340,7 @@ def _deposit(data: bytes) -> Deposit:
     for _ in range(_count(count)):
         if len(data) - offset < PROOF_BYTES:
             raise Malformed("a frame that ends inside a proof")
-        proof = bytes(data[offset : offset + PROOF_BYTES])
+        proof = data[offset : offset + PROOF_BYTES]
         parcel, offset = read_parcel(data, offset + PROOF_BYTES)
         found.append(Proved(proof, parcel))
     if offset != len(data):

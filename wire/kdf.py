@@ -17,10 +17,12 @@ def domain(name: str) -> bytes:
 
 def framed(name: str, *parts: bytes) -> bytes:
     """Return `parts` under `name`, each preceded by its length in eight bytes, big-endian."""
-    pieces = [domain(name)]
-    for part in parts:
-        pieces += [len(part).to_bytes(8, "big"), part]
-    return b"".join(pieces)
+    return domain(name) + b"".join(map(preceded, parts))
+
+
+def preceded(part: bytes) -> bytes:
+    """Return `part` after its length in eight bytes, big-endian: one part of what is framed."""
+    return len(part).to_bytes(8, "big") + part
 
 
 def hash32(name: str, *parts: bytes) -> bytes:

@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from gateway.database.failure import Marker, Trouble, describe, trouble
 from gateway.database.folder import unusable
@@ -29,7 +29,7 @@ from gateway.database.migrate import (
 )
 from gateway.database.readers import BUSY_TIMEOUT, Readers, Reading, open_readers
 from gateway.database.reserve import Reserve
-from gateway.database.writer import JOB_PAGES, PAGE_BYTES, Limits, Work, Writer
+from gateway.database.writer import JOB_PAGES, PAGE_BYTES, Answer, Limits, Memory, Work, Writer
 from gateway.errors import DamagedStore, FolderUnusable, StartupError, StorageFailed
 
 LOG: Final = logging.getLogger(__name__)
@@ -71,7 +71,19 @@ class Database:
         """Whether the disk has no room, so that only what frees some is written."""
         return self._writer.full
 
-    async def write(self, work: Work[T], *, carries: int = 0, frees: bool = False) -> T:
+    @property
+    def changes(self) -> int:
+        """Rises when something else than jobs by heart changed the store; what was read before it
+        rose may be over."""
+        return self._writer.changes
+
+    def learn(self, memory: Memory) -> None:
+        """Let jobs work by heart, with `memory`. Called once, before the first of them."""
+        self._writer.memory = memory
+
+    async def write(
+        self, work: Work[T], *, carries: int = 0, frees: bool = False, by_heart: bool = False
+    ) -> T:
         """Run `work` in the next shared transaction; return its result once it is on the disk.
 
         `work` is called in the writer's thread with the connection. It may run any statement but
@@ -84,6 +96,8 @@ class Database:
             work: the whole transaction.
             carries: bytes of content that it stores, so that memory stays bounded.
             frees: whether it frees room, and is tried even on a full disk.
+            by_heart: whether it works with the memory of `learn`, and keeps to the rules of
+                `Memory`.
 
         Raises:
             Busy: too much waits for the disk.
@@ -91,8 +105,22 @@ class Database:
             StorageFailed: the disk failed; nothing is acknowledged any more.
             Exception: whatever `work` raised.
         """
-        pages = JOB_PAGES + carries // PAGE_BYTES
-        return await self._writer.write(work, pages=pages, frees=frees)
+        return await self._writer.write(work, pages=_pages(carries), frees=frees, by_heart=by_heart)
+
+    def hand_in(self, work: Work[Any], *, carries: int, answer: Answer) -> None:
+        """Queue `work`, which works by heart, without waiting for it.
+
+        Args:
+            work: the whole transaction.
+            carries: bytes of content that it stores.
+            answer: called in the loop with the result once it is on the disk, or with a `Raised`.
+                It does not raise.
+
+        Raises:
+            Busy: too much waits for the disk.
+            StorageFailed: the disk failed.
+        """
+        self._writer.hand_in(work, pages=_pages(carries), frees=False, by_heart=True, answer=answer)
 
     async def read(self, reading: Reading[T]) -> T:
         """Run `reading` on one snapshot of what is committed.
@@ -105,6 +133,10 @@ class Database:
         if self._writer.failed is not None:
             raise StorageFailed
         return await self._readers.read(reading)
+
+
+def _pages(carries: int) -> int:
+    return JOB_PAGES + carries // PAGE_BYTES
 
 
 @asynccontextmanager

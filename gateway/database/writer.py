@@ -1,6 +1,7 @@
 """The one thread that writes: everybody's transactions, in shared commits.
 
     job     a function that is handed the connection; whole or not at all (a savepoint each)
+    memory  what some jobs know of the store by heart; they need no savepoint, see `Memory`
     group   the jobs that queued up while the last commit was on its way to the disk
     commit  one fsync for the group; only then is anybody answered, all in one call to the loop
 
@@ -21,7 +22,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from gateway.database.failure import Marker, Trouble, describe, trouble
 from gateway.database.reserve import Reserve
@@ -29,6 +30,8 @@ from gateway.errors import Busy, DiskFull, Refusal, StorageFailed
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[sqlite3.Connection], T]
+Answer: TypeAlias = Callable[[Any], None]
+"""Told what became of a job, in the loop: its result once it is on the disk, or a `Raised`."""
 
 PAGE_BYTES: Final = 4096
 """SQLite's own page size."""
@@ -53,16 +56,44 @@ class Limits:
     """Seconds between two looks whether a full disk has room again."""
 
 
+class Memory(Protocol):
+    """What jobs that work by heart know of the store, so that each need not read and write it.
+
+    Such a job raises a `Refusal` only while it has changed nothing, and nothing else as long as the
+    store is whole; so it needs no savepoint. Should it do otherwise, its group is undone and each
+    job of it is tried alone.
+    """
+
+    def settle(self, connection: sqlite3.Connection) -> None:
+        """Write what changed: another job is going to look, or the commit comes."""
+        ...
+
+    def forget(self) -> None:
+        """Know nothing any more: another job has changed the store, or the group was undone."""
+        ...
+
+
+class NoMemory:
+    """For a store whose jobs know nothing by heart."""
+
+    def settle(self, connection: sqlite3.Connection) -> None:
+        """Write nothing."""
+
+    def forget(self) -> None:
+        """Forget nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     work: Work[Any]
     pages: int
     frees: bool
-    done: "asyncio.Future[Any]" = field(repr=False)
+    by_heart: bool
+    answer: Answer = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class _Raised:
+class Raised:
     """The outcome of a job that was undone."""
 
     error: Exception
@@ -103,6 +134,9 @@ class Writer:
         self._full_since: float | None = None
         self._log_pages = 0
         self._log_since: float | None = -math.inf  # an earlier process may have left something
+        self._changes = 0
+        self._group_changes = False
+        self.memory: Memory = NoMemory()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._run, name="database writer", daemon=True)
 
@@ -116,6 +150,12 @@ class Writer:
         """Why nothing more is acknowledged; None while all is well."""
         return self._failed
 
+    @property
+    def changes(self) -> int:
+        """A number that rises with each commit in which jobs that do not work by heart changed
+        something: what was read before it rose may be over."""
+        return self._changes
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
@@ -125,13 +165,14 @@ class Writer:
         """Whether the disk has no room, so that only what frees some is written."""
         return self._full_since is not None
 
-    async def write(self, work: Work[T], *, pages: int, frees: bool) -> T:
+    async def write(self, work: Work[T], *, pages: int, frees: bool, by_heart: bool = False) -> T:
         """Queue `work`; return its result once it is on the disk.
 
         Args:
             work: may be called a second time, after all it did was undone.
             pages: what it is counted as.
             frees: whether it is tried on a full disk.
+            by_heart: whether it works with the memory, and keeps to the rules of that.
 
         Raises:
             Busy: too much is waiting already.
@@ -140,7 +181,19 @@ class Writer:
             Exception: whatever `work` raised; its changes are undone.
         """
         done: asyncio.Future[T] = self._loop.create_future()
-        job = _Job(work, pages, frees, done)
+        self.hand_in(work, pages=pages, frees=frees, by_heart=by_heart, answer=_telling(done))
+        return await done  # a caller who is cancelled here cancels the wait, not the job
+
+    def hand_in(
+        self, work: Work[Any], *, pages: int, frees: bool, by_heart: bool, answer: Answer
+    ) -> None:
+        """Queue `work`, as `write` does; `answer` is called when it is decided.
+
+        Raises:
+            Busy: too much is waiting already.
+            StorageFailed: the disk failed earlier in this process.
+        """
+        job = _Job(work, pages, frees, by_heart, answer)
         with self._changed:
             if self._failed:
                 raise StorageFailed
@@ -151,7 +204,6 @@ class Writer:
             self._waiting.append(job)
             self._waiting_pages += pages
             self._changed.notify()
-        return await done  # a caller who is cancelled here cancels the wait, not the job
 
     async def close(self) -> None:
         """Commit what is queued, empty the log, close the connection, end the thread."""
@@ -174,7 +226,7 @@ class Writer:
             self._waiting.clear()
             self._changed.notify()
         self._marker.leave(reason)
-        self._settle(waiting, [_Raised(StorageFailed()) for _ in waiting])
+        self._settle(waiting, [Raised(StorageFailed()) for _ in waiting])
         self._tell(self._on_fatal, reason)
 
     def _run(self) -> None:
@@ -213,7 +265,7 @@ class Writer:
 
     def _refuse_what_grows(self, group: list[_Job]) -> list[_Job]:
         refused = [job for job in group if not job.frees]
-        self._settle(refused, [_Raised(DiskFull()) for _ in refused])
+        self._settle(refused, [Raised(DiskFull()) for _ in refused])
         return [job for job in group if job.frees]
 
     def _look_for_room(self) -> None:
@@ -225,6 +277,9 @@ class Writer:
         except Exception as error:
             # Until COMMIT returned, nothing is stored and nobody was told that it was.
             self._undo()
+            if isinstance(error, _Stumbled):
+                self._commit_each(group, error)
+                return
             if trouble(error) is Trouble.FULL and not self.full:
                 self._live_on_the_reserve()
                 if group := self._refuse_what_grows(group):
@@ -233,8 +288,18 @@ class Writer:
             if (refusal := _refusal(error)) is None:
                 self.fail(describe(error))
                 refusal = StorageFailed()
-            outcomes = [_Raised(refusal) for _ in group]
+            outcomes = [Raised(refusal) for _ in group]
         self._settle(group, outcomes)
+
+    def _commit_each(self, group: list[_Job], stumbled: "_Stumbled") -> None:
+        if len(group) == 1:
+            self._settle(group, [Raised(stumbled.error)])
+            return
+        for job in group:
+            if not self._failed:
+                self._commit([job])
+            else:
+                self._settle([job], [Raised(StorageFailed())])
 
     def _live_on_the_reserve(self) -> None:
         self._reserve.give_back()
@@ -242,23 +307,31 @@ class Writer:
         self._checkpoint_if_due()
 
     def _undo(self) -> None:
+        self.memory.forget()
         with suppress(sqlite3.Error):
             if self._connection.in_transaction:  # on a full disk SQLite has rolled back itself
                 self._connection.execute("ROLLBACK")
 
     def _transact(self, group: list[_Job]) -> list[Any]:
+        self._group_changes = False
         self._connection.execute("BEGIN IMMEDIATE")
         outcomes = [self._attempt(job) for job in group]
+        self.memory.settle(self._connection)
         if self._failed:  # a reader met a broken page meanwhile
             raise _Spoiled("another connection found the file broken")
         self._connection.execute("COMMIT")
         self._commits += 1
+        self._changes += self._group_changes
         self._log_pages += sum(job.pages for job in group)
         if self._log_since is None:
             self._log_since = time.monotonic()
         return outcomes
 
     def _attempt(self, job: _Job) -> Any:
+        if job.by_heart:
+            return self._attempt_by_heart(job)
+        self.memory.settle(self._connection)
+        before = self._connection.total_changes
         self._connection.execute("SAVEPOINT job")
         try:
             outcome = job.work(self._connection)
@@ -269,11 +342,24 @@ class Writer:
             ):
                 raise
             self._connection.execute("ROLLBACK TO job")
-            outcome = _Raised(_refusal(error) or error)
+            outcome = Raised(_refusal(error) or error)
         if not self._connection.in_transaction:
             raise _Spoiled("a write ended the transaction that it shares")
         self._connection.execute("RELEASE job")
+        if self._connection.total_changes != before:
+            self._group_changes = True
+            self.memory.forget()
         return outcome
+
+    def _attempt_by_heart(self, job: _Job) -> Any:
+        try:
+            return job.work(self._connection)
+        except Refusal as refusal:
+            return Raised(refusal)
+        except Exception as error:
+            if trouble(error) is Trouble.OF_THE_CALLER:
+                raise _Stumbled(error) from error
+            raise
 
     def _until_truncate(self) -> float | None:
         if self._log_since is None:
@@ -315,6 +401,14 @@ class _Spoiled(Exception):
     """The group's transaction is not the one that was begun: nothing of it may be committed."""
 
 
+class _Stumbled(Exception):
+    """A job that works by heart failed, and may have left something half done."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 def _refusal(error: Exception) -> Refusal | None:
     """Return what a caller is told for an error that the store survives; None for any other."""
     match trouble(error):
@@ -326,11 +420,18 @@ def _refusal(error: Exception) -> Refusal | None:
             return None
 
 
+def _telling(done: "asyncio.Future[Any]") -> Answer:
+    def answer(outcome: Any) -> None:
+        if done.done():  # the caller went away; the write stands or fell without him
+            return
+        if isinstance(outcome, Raised):
+            done.set_exception(outcome.error)
+        else:
+            done.set_result(outcome)
+
+    return answer
+
+
 def _settle(jobs: list[_Job], outcomes: list[Any]) -> None:
     for job, outcome in zip(jobs, outcomes, strict=True):
-        if job.done.done():  # the caller went away; the write stands or fell without him
-            continue
-        if isinstance(outcome, _Raised):
-            job.done.set_exception(outcome.error)
-        else:
-            job.done.set_result(outcome)
+        job.answer(outcome)

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from gateway.errors import DeviceRevoked, DeviceUnknown
 from gateway.mailbox.deposits import drop, held
 from gateway.mailbox.rules import Known, Progress, Verdict, a_few, deletable_up_to, judge
+from gateway.mailbox.tally import Tally
 from wire.frames import Cursor
 from wire.ids import CursorEpoch, DeviceId, ParcelId, SeatId
 
@@ -65,6 +66,7 @@ class _Device:
 
 def resume(
     connection: sqlite3.Connection,
+    tally: Tally,
     device: DeviceId,
     cursor: Cursor,
     *,
@@ -81,7 +83,7 @@ def resume(
     epoch, verdict = one.known.epoch, judge(cursor, one.known)
     match verdict:
         case Verdict.GOOD:
-            _advance(connection, one, cursor, now=now)
+            _advance(connection, tally, one, cursor, now=now)
         case Verdict.START_OVER:
             connection.execute(
                 "UPDATE device SET cursor_seq = 0, cursor_parcel = zeroblob(16) WHERE device = ?",
@@ -95,7 +97,7 @@ def resume(
 
 
 def acknowledge(
-    connection: sqlite3.Connection, device: DeviceId, cursor: Cursor, *, now: float
+    connection: sqlite3.Connection, tally: Tally, device: DeviceId, cursor: Cursor, *, now: float
 ) -> Acknowledged | None:
     """Delete what every live device now holds.
 
@@ -110,7 +112,7 @@ def acknowledge(
     if judge(cursor, one.known) is not Verdict.GOOD:
         return None
     _seen(connection, one, now=now)
-    return Acknowledged(one.seat, more=_advance(connection, one, cursor, now=now))
+    return Acknowledged(one.seat, more=_advance(connection, tally, one, cursor, now=now))
 
 
 def begin_epoch(
@@ -140,7 +142,9 @@ def begin_epoch(
     return epoch
 
 
-def drop_acknowledged(connection: sqlite3.Connection, seat: SeatId, *, now: float) -> Dropped:
+def drop_acknowledged(
+    connection: sqlite3.Connection, tally: Tally, seat: SeatId, *, now: float
+) -> Dropped:
     """Delete what every live device of a seat, and at least one, has acknowledged.
 
     At most about `DROPPED_AT_ONCE` bytes; what is left is no longer delivered, and goes next time.
@@ -151,7 +155,7 @@ def drop_acknowledged(connection: sqlite3.Connection, seat: SeatId, *, now: floa
     up_to = deletable_up_to([Progress(*row) for row in rows], now=now)
     acknowledged = held(connection, "seat = ? AND seq <= ?", (seat.raw, up_to))
     few = list(a_few(acknowledged, at_most=DROPPED_AT_ONCE))
-    drop(connection, seat, few)
+    drop(connection, tally, seat, few)
     return Dropped(len(few), more=sum(one.size for one in few) >= DROPPED_AT_ONCE)
 
 
@@ -197,7 +201,7 @@ def _seen(connection: sqlite3.Connection, device: _Device, *, now: float) -> Non
 
 
 def _advance(
-    connection: sqlite3.Connection, device: _Device, cursor: Cursor, *, now: float
+    connection: sqlite3.Connection, tally: Tally, device: _Device, cursor: Cursor, *, now: float
 ) -> bool:
     """Move the device's cursor forward, never back, and drop what nobody needs any more.
 
@@ -210,4 +214,4 @@ def _advance(
         "UPDATE device SET cursor_seq = ?, cursor_parcel = ? WHERE device = ?",
         (cursor.seq, cursor.parcel.raw, device.id.raw),
     )
-    return drop_acknowledged(connection, device.seat, now=now).more
+    return drop_acknowledged(connection, tally, device.seat, now=now).more

@@ -10,17 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.errors import IdTaken, LaneRefused, MailboxFull, TooManyRequests
-from gateway.mailbox.lanes import KnownLane, find_lane
 from gateway.mailbox.rules import (
     MAX_REMEMBERED,
     Held,
-    Room,
     end_of_life,
     forget_day,
     make_room,
-    missing_room,
     size_of,
 )
+from gateway.mailbox.tally import LaneCount, Tally
 from wire.frames import Proved
 from wire.ids import GatewayId, LaneId, SeatId
 from wire.lanes import KEY_BYTES, Lane, WakeRule
@@ -47,21 +45,47 @@ class Doorkeeper:
         """Return a lane to check proofs against where there is none."""
         return Lane(lane, self._nobodys_key)
 
-    def admit(self, proved: Proved, known: KnownLane | None) -> KnownLane:
+    def admit(
+        self,
+        connection: sqlite3.Connection,
+        tally: Tally,
+        proved: Proved,
+        *,
+        body_hash: bytes,
+        now: float,
+    ) -> LaneCount:
         """Return the lane that `proved` may use.
 
+        Who is known and right is let in at once. Everybody else goes the same way, whatever is
+        wrong: two proofs are computed and the file is looked into once.
+
         Raises:
-            LaneRefused: there is none, or the proof does not fit; it takes the same time.
+            LaneRefused: there is no such lane, it is over, or the proof does not fit.
         """
+        known = tally.known(proved.parcel.lane)
+        right = self._fits(proved, known, body_hash=body_hash)
+        if known is not None and right and known.is_alive(now):
+            return known
+        found = tally.look(connection, proved.parcel.lane)
+        right = self._fits(proved, found, body_hash=body_hash)
+        if found is not None and right and found.is_alive(now):
+            return found
+        raise LaneRefused
+
+    def _fits(self, proved: Proved, known: LaneCount | None, *, body_hash: bytes) -> bool:
         lane = known.lane if known is not None else self.stand_in(proved.parcel.lane)
-        fits = proved.parcel.proved_by(proved.proof, lane, gateway=self._gateway)
-        if known is None or not fits:
-            raise LaneRefused
-        return known
+        return proved.parcel.proved_by(
+            proved.proof, lane, gateway=self._gateway, body_hash=body_hash
+        )
 
 
 def deposit(
-    connection: sqlite3.Connection, proved: Proved, *, doorkeeper: Doorkeeper, now: float
+    connection: sqlite3.Connection,
+    tally: Tally,
+    proved: Proved,
+    *,
+    doorkeeper: Doorkeeper,
+    now: float,
 ) -> Arrived | None:
     """Store a parcel; return None if it came before.
 
@@ -70,18 +94,32 @@ def deposit(
     Raises:
         LaneRefused, IdTaken, TooManyRequests, MailboxFull
     """
-    parcel = proved.parcel
-    lane = doorkeeper.admit(proved, find_lane(connection, parcel.lane, now=now))
-    body_hash = parcel.body_hash
-    if _came_before(connection, parcel, body_hash):
+    parcel, body_hash = proved.parcel, proved.parcel.body_hash
+    lane = doorkeeper.admit(connection, tally, proved, body_hash=body_hash, now=now)
+    size = size_of(parcel)
+    if not lane.fits(size):
+        if _came_before(connection, parcel, body_hash):
+            return None
+        _make_it_fit(connection, tally, lane, size)
+    noted = connection.execute(
+        "INSERT INTO deposit (lane, parcel, body_hash, forget_day) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (
+            parcel.lane.raw,
+            parcel.id.raw,
+            body_hash,
+            forget_day(parcel.lifetime, now=now),
+        ),
+    ).rowcount
+    if not noted:
+        _came_before(connection, parcel, body_hash)
         return None
-    _refuse_too_many(connection, parcel.lane)
-    seq = _take_room(connection, lane, size_of(parcel))
+    seq = tally.take(lane, size)
     connection.execute(
         "INSERT INTO parcel (seat, seq, lane, parcel, lifetime, purge, dies_at, body)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            lane.seat.raw,
+            lane.seat.id.raw,
             seq,
             parcel.lane.raw,
             parcel.id.raw,
@@ -91,33 +129,19 @@ def deposit(
             parcel.body,
         ),
     )
-    connection.execute(
-        "INSERT INTO deposit (lane, parcel, seat, body_hash, forget_day) VALUES (?, ?, ?, ?, ?)",
-        (
-            parcel.lane.raw,
-            parcel.id.raw,
-            lane.seat.raw,
-            body_hash,
-            forget_day(parcel.lifetime, now=now),
-        ),
-    )
-    return Arrived(lane.seat, seq, lane.rule)
+    return Arrived(lane.seat.id, seq, lane.rule)
 
 
-def drop(connection: sqlite3.Connection, seat: SeatId, parcels: Iterable[Held]) -> int:
+def drop(
+    connection: sqlite3.Connection, tally: Tally, seat: SeatId, parcels: Iterable[Held]
+) -> int:
     """Delete parcels of a seat and give their room back; return how many."""
     dropped = list(parcels)
     connection.executemany(
         "DELETE FROM parcel WHERE number = ?", [(one.number,) for one in dropped]
     )
-    connection.executemany(
-        "UPDATE lane SET used_bytes = used_bytes - ? WHERE lane = ? AND seat = ?",
-        [(one.size, one.lane.raw, seat.raw) for one in dropped],
-    )
-    connection.execute(
-        "UPDATE seat SET used_bytes = used_bytes - ? WHERE seat = ?",
-        (sum(one.size for one in dropped), seat.raw),
-    )
+    for one in dropped:
+        tally.give_back(connection, seat, one.lane, one.size)
     return len(dropped)
 
 
@@ -143,38 +167,22 @@ def _came_before(connection: sqlite3.Connection, parcel: Parcel, body_hash: byte
     return row is not None
 
 
-def _refuse_too_many(connection: sqlite3.Connection, lane: LaneId) -> None:
-    """Refuse the next parcel of who has handed in so many that the disk would fill with ids."""
-    row = connection.execute(
-        "SELECT 1 FROM deposit WHERE lane = ? LIMIT 1 OFFSET ?", (lane.raw, MAX_REMEMBERED - 1)
-    ).fetchone()
-    if row is not None:
+def _make_it_fit(connection: sqlite3.Connection, tally: Tally, lane: LaneCount, size: int) -> None:
+    """Drop what some device has acknowledged until `size` bytes fit.
+
+    Raises:
+        TooManyRequests: so many came on this lane that the disk would fill with their ids.
+        MailboxFull: it is not enough.
+    """
+    if lane.remembered >= MAX_REMEMBERED:
         raise TooManyRequests(retry_after=DAY)
-
-
-def _take_room(connection: sqlite3.Connection, lane: KnownLane, size: int) -> int:
-    """Count `size` bytes on the lane and the seat; return the parcel's number."""
-    seat = lane.seat
-    used, limit, last_seq = connection.execute(
-        "SELECT used_bytes, quota_bytes, last_seq FROM seat WHERE seat = ?", (seat.raw,)
-    ).fetchone()
-    missing = missing_room(size, seat=Room(used, limit), lane=lane.room, last_tenth=lane.last_tenth)
-    if not missing.nothing:
-        acknowledged = held(
-            connection,
-            "seat = ?1 AND seq <="
-            " (SELECT max(cursor_seq) FROM device WHERE seat = ?1 AND revoked = 0)",
-            (seat.raw,),
-        )
-        victims = make_room(missing, lane=lane.lane.id, droppable=acknowledged)
-        if victims is None:
-            raise MailboxFull
-        drop(connection, seat, victims)
-    connection.execute(
-        "UPDATE seat SET used_bytes = used_bytes + ?, last_seq = last_seq + 1 WHERE seat = ?",
-        (size, seat.raw),
+    seat = lane.seat.id
+    acknowledged = held(
+        connection,
+        "seat = ?1 AND seq <= (SELECT max(cursor_seq) FROM device WHERE seat = ?1 AND revoked = 0)",
+        (seat.raw,),
     )
-    connection.execute(
-        "UPDATE lane SET used_bytes = used_bytes + ? WHERE lane = ?", (size, lane.lane.id.raw)
-    )
-    return int(last_seq) + 1
+    victims = make_room(lane.missing(size), lane=lane.lane.id, droppable=acknowledged)
+    if victims is None:
+        raise MailboxFull
+    drop(connection, tally, seat, victims)

@@ -6,20 +6,24 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.errors import LaneRefused, NoSuchSeat, SyncFirst, TooManyLanes
-from gateway.mailbox.rules import MAX_LANES, Room
+from gateway.mailbox.rules import MAX_LANES
 from wire.ids import LaneId, SeatId
 from wire.lanes import Lane, LaneRight, WakeRule
 
 
 @dataclass(frozen=True, slots=True)
 class KnownLane:
-    """A lane that is alive, and what it leads to."""
+    """A lane, and what it leads to."""
 
     lane: Lane = field(repr=False)
     seat: SeatId
     rule: WakeRule
-    room: Room
     last_tenth: bool
+    dies_at: float | None
+
+    def is_alive(self, now: float) -> bool:
+        """Return whether it may be used."""
+        return self.dies_at is None or self.dies_at > now
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +34,16 @@ class NewLane:
     dies_at: float | None
 
 
-FIND: Final = (
-    "SELECT seat, lane_key, rule, used_bytes, bytes_waiting, last_tenth FROM lane"
-    " WHERE lane = ? AND (dies_at IS NULL OR dies_at > ?)"
-)
-"""Finds a living lane; parameters: its id, now."""
+FIND: Final = "SELECT seat, lane_key, rule, last_tenth, dies_at FROM lane WHERE lane = ?"
+"""Finds a lane, alive or not."""
 
 
 def lane_of(lane: LaneId, row: Sequence[Any] | None) -> KnownLane | None:
     """Return what a row of `FIND` says."""
     if row is None:
         return None
-    seat, key, rule, used, limit, last_tenth = row
-    return KnownLane(
-        Lane(lane, key), SeatId(seat), WakeRule(rule), Room(used, limit), bool(last_tenth)
-    )
-
-
-def find_lane(connection: sqlite3.Connection, lane: LaneId, *, now: float) -> KnownLane | None:
-    """Return the lane, if there is one and it is alive."""
-    return lane_of(lane, connection.execute(FIND, (lane.raw, now)).fetchone())
+    seat, key, rule, last_tenth, dies_at = row
+    return KnownLane(Lane(lane, key), SeatId(seat), WakeRule(rule), bool(last_tenth), dies_at)
 
 
 def mint(

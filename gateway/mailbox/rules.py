@@ -10,7 +10,6 @@
 Times are steady seconds, sizes bytes.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -26,6 +25,8 @@ LIVE_SECONDS: Final = 14 * DAY
 
 REMEMBER_SECONDS: Final = 30 * DAY
 """A deposit is answered alike for so long, or for its life if that is shorter."""
+
+_REMEMBERED: Final = tuple(min(one.seconds, REMEMBER_SECONDS) for one in Lifetime)
 
 MAX_REMEMBERED: Final = 50_000
 """Deposits that are remembered for one lane, some 6 MB: what waits is bounded by its bytes, and
@@ -159,7 +160,7 @@ def forget_day(lifetime: Lifetime, *, now: float) -> int:
 
     Rounded up to whole days, so that what is remembered does not tell when it arrived.
     """
-    return math.ceil((now + min(lifetime.seconds, REMEMBER_SECONDS)) / DAY)
+    return int(-(-(now + _REMEMBERED[lifetime]) // DAY))
 
 
 def is_live(collected_at: float, *, now: float) -> bool:

@@ -2,13 +2,13 @@
 
 Every method that changes something returns when it is fsynced, and all of them may be repeated.
 Numbers leave this module only after their commit. The rules are in `rules.py`; the SQL of one
-matter each in `lanes.py`, `deposits.py` and `cursors.py`.
+matter each in `lanes.py`, `deposits.py` and `cursors.py`. Deposits and cursors work by heart, with
+the counters of `tally.py`.
 """
 
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import aiosqlite
 
@@ -17,16 +17,14 @@ from gateway.database import Database
 from gateway.errors import NoSuchSeat, Refusal
 from gateway.mailbox import cursors
 from gateway.mailbox.cursors import OnNewEpoch, Resumed
-from gateway.mailbox.deposits import Arrived, Doorkeeper, deposit, drop, held
+from gateway.mailbox.deposits import Arrived, Doorkeeper, deposit
 from gateway.mailbox.lanes import FIND, KnownLane, NewLane, lane_of, mint, revoke
-from gateway.mailbox.rules import a_few
+from gateway.mailbox.sweeping import Forgotten, forget, swept_parcels
+from gateway.mailbox.tally import Tally
 from wire.frames import MAX_PARCELS, Cursor, Delivered, Outcome, Proved, Result, fits
 from wire.ids import DeviceId, GatewayId, LaneId, ParcelId, SeatId
 from wire.lanes import Lane, LaneRight
 from wire.parcel import DAY, HEADER_BYTES, Lifetime, Parcel
-
-SWEPT_AT_ONCE: Final = 256
-"""Parcels that one transaction of a sweep deletes: nobody waits long behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +55,6 @@ class Swept:
     remembered: int
     lanes: int
 
-    def __add__(self, other: "Swept") -> "Swept":
-        return Swept(
-            self.parcels + other.parcels,
-            self.remembered + other.remembered,
-            self.lanes + other.lanes,
-        )
-
 
 class MailboxStore:
     """All mailboxes of this gateway.
@@ -87,6 +78,9 @@ class MailboxStore:
         self._clock = clock
         self._doorkeeper = Doorkeeper(gateway)
         self._on_new_epoch = tuple(on_new_epoch)
+        self._tally = Tally()
+        database.learn(self._tally)
+        self._forgotten_day: dict[SeatId, int] = {}
 
     # Lanes
 
@@ -126,13 +120,13 @@ class MailboxStore:
 
     async def lane(self, lane: LaneId) -> KnownLane | None:
         """Return a lane, if it is there and alive."""
-        now = self._clock.now()
 
         async def find(store: aiosqlite.Connection) -> KnownLane | None:
-            async with store.execute(FIND, (lane.raw, now)) as rows:
+            async with store.execute(FIND, (lane.raw,)) as rows:
                 return lane_of(lane, await rows.fetchone())
 
-        return await self._database.read(find)
+        found = await self._database.read(find)
+        return found if found is not None and found.is_alive(self._clock.now()) else None
 
     def stand_in(self, lane: LaneId) -> Lane:
         """Return a lane that nobody holds, to check a proof against where there is none.
@@ -152,11 +146,11 @@ class MailboxStore:
 
         def work(store: sqlite3.Connection) -> list[Arrived | Refusal | None]:
             now = self._clock.now()
-            return [_attempt(store, one, self._doorkeeper, now) for one in parcels]
+            return [_attempt(store, self._tally, one, self._doorkeeper, now) for one in parcels]
 
         carried = sum(len(one.parcel.body) for one in parcels)
         try:
-            results = await self._database.write(work, carries=carried)
+            results = await self._database.write(work, carries=carried, by_heart=True)
         except Refusal as refusal:
             results = [refusal] * len(parcels)
         outcomes = tuple(
@@ -176,12 +170,14 @@ class MailboxStore:
         return await self._database.write(
             lambda store: cursors.resume(
                 store,
+                self._tally,
                 device,
                 cursor,
                 now=self._clock.now(),
                 on_new_epoch=self._on_new_epoch,
             ),
             frees=True,
+            by_heart=True,
         )
 
     async def collect(
@@ -231,8 +227,11 @@ class MailboxStore:
             DeviceRevoked: it was one.
         """
         acknowledged = await self._database.write(
-            lambda store: cursors.acknowledge(store, device, cursor, now=self._clock.now()),
+            lambda store: cursors.acknowledge(
+                store, self._tally, device, cursor, now=self._clock.now()
+            ),
             frees=True,
+            by_heart=True,
         )
         if acknowledged is not None and acknowledged.more:
             await self._drop_acknowledged(acknowledged.seat)
@@ -262,27 +261,46 @@ class MailboxStore:
 
     async def expire(self) -> Swept:
         """Delete what has come to its end, a little at a time; return how much it was."""
-        total = Swept(0, 0, 0)
+        parcels, forgotten = 0, Forgotten(0, 0, None)
         for seat in await self._seats():
-            while True:
-                swept = await self._sweep(seat)
-                total += swept
-                if not swept.parcels:
-                    break
-        return total
+            while swept := await self._sweep_parcels(seat):
+                parcels += swept
+            forgotten += await self._forget(seat)
+        return Swept(parcels, forgotten.deposits, forgotten.lanes)
 
-    async def _sweep(self, seat: SeatId) -> Swept:
+    async def _sweep_parcels(self, seat: SeatId) -> int:
         return await self._database.write(
-            lambda store: _sweep(store, seat, now=self._clock.now()), frees=True
+            lambda store: swept_parcels(store, self._tally, seat, now=self._clock.now()),
+            frees=True,
+            by_heart=True,
         )
+
+    async def _forget(self, seat: SeatId) -> Forgotten:
+        """Forget deposits and lanes; deposits once a day, since they are remembered by days."""
+        day, total = int(self._clock.now() // DAY), Forgotten(0, 0, None)
+        deposits = self._forgotten_day.get(seat) != day
+        after: LaneId | None = None
+        while True:
+            start = after
+            step = await self._database.write(
+                lambda store, start=start: forget(  # type: ignore[misc]  # mypy #12557: defaults
+                    store, seat, after=start, now=self._clock.now(), deposits=deposits
+                ),
+                frees=True,
+            )
+            total += step
+            if (after := step.go_on) is None:
+                break
+        self._forgotten_day[seat] = day
+        return total
 
     async def _drop_acknowledged(self, seat: SeatId) -> None:
         """Go on deleting in small steps; who is cancelled here leaves the rest to a sweep."""
 
         def work(store: sqlite3.Connection) -> cursors.Dropped:
-            return cursors.drop_acknowledged(store, seat, now=self._clock.now())
+            return cursors.drop_acknowledged(store, self._tally, seat, now=self._clock.now())
 
-        while (await self._database.write(work, frees=True)).more:
+        while (await self._database.write(work, frees=True, by_heart=True)).more:
             pass
 
     async def _seats(self) -> list[SeatId]:
@@ -293,10 +311,10 @@ class MailboxStore:
 
 
 def _attempt(
-    store: sqlite3.Connection, proved: Proved, doorkeeper: Doorkeeper, now: float
+    store: sqlite3.Connection, tally: Tally, proved: Proved, doorkeeper: Doorkeeper, now: float
 ) -> Arrived | Refusal | None:
     try:
-        return deposit(store, proved, doorkeeper=doorkeeper, now=now)
+        return deposit(store, tally, proved, doorkeeper=doorkeeper, now=now)
     except Refusal as refusal:  # nothing was changed for this parcel; its neighbours go on
         return refusal
 
@@ -306,20 +324,3 @@ def _outcome(parcel: ParcelId, result: Arrived | Refusal | None) -> Outcome:
         return Outcome(parcel, Result.STORED, 0)
     code = Result[result.code.upper().replace("-", "_")]
     return Outcome(parcel, code, int(result.facts().get("retry_after", 0)))
-
-
-def _sweep(store: sqlite3.Connection, seat: SeatId, *, now: float) -> Swept:
-    dead = held(
-        store,
-        "number IN (SELECT number FROM parcel WHERE seat = ? AND dies_at <= ? LIMIT ?)",
-        (seat.raw, now, SWEPT_AT_ONCE),
-    )
-    parcels = drop(store, seat, a_few(dead, at_most=cursors.DROPPED_AT_ONCE))
-    parcels = parcels or cursors.drop_acknowledged(store, seat, now=now).parcels
-    remembered = store.execute(
-        "DELETE FROM deposit WHERE seat = ? AND forget_day <= ?", (seat.raw, int(now // DAY))
-    ).rowcount
-    lanes = store.execute(
-        "DELETE FROM lane WHERE seat = ? AND dies_at <= ?", (seat.raw, now)
-    ).rowcount
-    return Swept(parcels, remembered, lanes)

@@ -70,12 +70,15 @@ async def test_a_lane_is_remembered_so_many_deposits_and_no_more(path: Path) -> 
 
         def fill(store: sqlite3.Connection) -> None:
             store.executemany(
-                "INSERT INTO deposit (lane, parcel, seat, body_hash, forget_day)"
-                " VALUES (?, ?, ?, zeroblob(32), ?)",
+                "INSERT INTO deposit (lane, parcel, body_hash, forget_day)"
+                " VALUES (?, ?, zeroblob(32), ?)",
                 (
-                    (lane.id.raw, number.to_bytes(16, "big"), seat.raw, 1 << 40)
+                    (lane.id.raw, number.to_bytes(16, "big"), 1 << 40)
                     for number in range(MAX_REMEMBERED - 2)
                 ),
+            )
+            store.execute(
+                "UPDATE lane SET remembered = ? WHERE lane = ?", (MAX_REMEMBERED - 1, lane.id.raw)
             )
 
         await house.database.write(fill)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import DeviceUnknown, NoSuchSeat
-from gateway.mailbox.store import SWEPT_AT_ONCE, Swept
+from gateway.mailbox.store import Swept
 from tests.gateway.mailbox.house import GATEWAY, House, open_house, parcel, prove
 from wire.frames import NOWHERE, Result
 from wire.ids import DeviceId, SeatId
@@ -85,19 +85,6 @@ async def test_parcels_die_at_the_end_of_their_life_by_the_steady_clock_alone(pa
         house.hands.steady += 150 * DAY
         assert (await house.store.expire()).parcels == 1
         assert (await house.store.usage(seat)).used_bytes == 0
-
-
-async def test_a_sweep_takes_all_that_is_due_in_small_steps(path: Path) -> None:
-    async with open_house(path) as house:
-        seat = await house.seat()
-        lane = await house.lane(seat)
-        count = SWEPT_AT_ONCE + 20
-        await house.put(lane, *(parcel(lane, lifetime=Lifetime.DAY) for _ in range(count)))
-        house.hands.live(DAY)
-        before = house.database.commits
-
-        assert (await house.store.expire()).parcels == count
-        assert house.database.commits - before == 3
 
 
 async def test_largest_parcels_come_one_frame_at_a_time(path: Path) -> None:

@@ -269,6 +269,14 @@ class Mailboxes(RuleBasedStateMachine):
         [lanes] = self.runner.run(self.house.look("SELECT sum(used_bytes) FROM lane"))
         assert [row[0] for row in there] == [w.seq for w in self.waiting]
         assert used == lanes == (sum(int(str(row[1])) for row in there),)
+        counted = self.runner.run(self.house.look("SELECT lane, remembered FROM lane"))
+        rows = self.runner.run(
+            self.house.look(
+                "SELECT l.lane, count(d.parcel) FROM lane l LEFT JOIN deposit d USING (lane)"
+                " GROUP BY l.lane"
+            )
+        )
+        assert sorted(counted, key=str) == sorted(rows, key=str)
 
     @invariant()
     def nothing_that_no_device_holds_is_gone_before_its_end(self) -> None:
