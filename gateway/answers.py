@@ -9,7 +9,7 @@ docs/protocol.md §12 lists the codes.
 """
 
 import logging
-from typing import Final
+from typing import Any, Final
 
 from quart import Quart, Response, jsonify
 from werkzeug.exceptions import HTTPException
@@ -35,12 +35,10 @@ def answer_errors(app: Quart) -> None:
     app.url_map.merge_slashes = False  # nothing is at a second address, and nobody is sent on
 
     @app.errorhandler(Refusal)
-    async def refused(refusal: Refusal) -> tuple[Response, int]:
-        return jsonify(error=refusal.code, **refusal.facts()), refusal.status
-
     @app.errorhandler(WireError)
-    async def out_of_form(error: WireError) -> tuple[Response, int]:
-        return jsonify(error=error.code), 400
+    async def refused(error: Exception) -> tuple[Response, int]:
+        status, facts = told(error)
+        return jsonify(facts), status
 
     @app.errorhandler(HTTPException)
     async def no_such_request(error: HTTPException) -> tuple[Response, int]:
@@ -53,4 +51,16 @@ def answer_errors(app: Quart) -> None:
     @app.errorhandler(Exception)
     async def failed(error: Exception) -> tuple[Response, int]:
         log.error("a request failed", exc_info=error)
-        return jsonify(error="internal"), 500
+        status, facts = told(error)
+        return jsonify(facts), status
+
+
+def told(error: Exception) -> tuple[int, dict[str, Any]]:
+    """Return the status and the JSON object with which an error is answered."""
+    match error:
+        case Refusal():
+            return error.status, {"error": error.code, **error.facts()}
+        case WireError():
+            return 400, {"error": error.code}
+        case _:
+            return 500, {"error": "internal"}

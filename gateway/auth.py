@@ -12,12 +12,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from quart.wrappers.base import BaseRequestWebsocket
-
 from gateway.bodies import header_bytes
 from gateway.clock import Clock
 from gateway.errors import Busy, DeviceUnknown, Refusal
-from gateway.visit import Kind, visit_of
+from gateway.visit import Asked, Kind, visit_of
 from wire.auth import BEARER_BYTES, BEARER_SECONDS, CHALLENGE_SECONDS, NONCE_BYTES, Channel, Login
 from wire.errors import Malformed, NotSigned
 from wire.ids import DeviceKey, SeatId
@@ -170,7 +168,7 @@ class Auth:
         self._sessions[_hidden(bearer)] = _Session(caller, self._clock.monotonic() + BEARER_SECONDS)
         return bearer
 
-    def caller(self, asked: BaseRequestWebsocket) -> Caller:
+    def caller(self, asked: Asked) -> Caller:
         """Return who asks, by the request's Authorization header.
 
         Raises:

@@ -98,6 +98,11 @@ def wait_seconds() -> float:
     return float(text)
 
 
+def spelled(data: bytes) -> str:
+    """Return bytes as they stand in a header: base64url without padding."""
+    return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
+
+
 def header_bytes(text: str) -> bytes:
     """Return the bytes of a header in base64url without padding.
 
@@ -108,7 +113,7 @@ def header_bytes(text: str) -> bytes:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise Malformed("a header that is not base64url") from None
-    if base64.urlsafe_b64encode(data).decode("ascii").rstrip("=") != text:
+    if spelled(data) != text:
         raise Malformed("a header that is not spelled as it must be")
     return data
 

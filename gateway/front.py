@@ -12,6 +12,7 @@ from gateway.bodies import read_patiently
 from gateway.clock import Clock
 from gateway.identity import Identity
 from gateway.mailbox.counter import Counter
+from gateway.mailbox.direct import Direct
 from gateway.mailbox.live import Lines
 from gateway.mailbox.opening import Openings
 from gateway.mailbox.routes import Mailroom, mailbox_routes
@@ -68,6 +69,7 @@ class Front:
         self.app.register_blueprint(mailbox_routes(room))
         self.app.register_blueprint(sync_routes(registry))
         self.app.register_blueprint(rendezvous_routes(self._auth, clock=clock, slots=self._slots))
+        setattr(self.app, "asgi_app", Direct(room, self.app.asgi_app))  # noqa: B010  # a method
 
     def seat_removed(self, seat: SeatId) -> None:
         """End everything that the devices of a removed seat have open."""

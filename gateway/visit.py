@@ -8,7 +8,7 @@ connection serves either a device that logged in or the holder of a lane, never 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gateway.errors import Refusal
 
@@ -31,6 +31,24 @@ class Kind(Enum):
 
     LOGIN = auto()
     LANE = auto()
+
+
+class Headers(Protocol):
+    """A request's headers, whatever the case of their names."""
+
+    def get(self, key: str, /) -> str | None: ...
+
+    def __contains__(self, key: str, /) -> bool: ...
+
+
+class Asked(Protocol):
+    """A request, over HTTP or for a WebSocket, as far as it says who asks."""
+
+    @property
+    def headers(self) -> Headers: ...
+
+    @property
+    def scope(self) -> Any: ...
 
 
 def _nothing() -> None: ...

@@ -20,6 +20,8 @@ from wire.parcel import HEADER_BYTES, MAX_BODY, PROOF_BYTES, Parcel, read_parcel
 
 MAX_PARCELS: Final = 64
 """Parcels in one frame: enough that a commit is shared, few enough that one frame is bounded."""
+MAX_OUTCOMES: Final = 1024
+"""Outcomes in one frame: those of several deposits that one commit held."""
 MAX_FRAME: Final = (1 << 20) + (1 << 16)
 """Bytes of the largest frame: one parcel of the largest size, or many small ones."""
 
@@ -177,7 +179,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """One outcome for each parcel of the deposit `tag`, in its order, after the commit."""
+    """One outcome for each parcel, in their order, after the commit that holds them.
+
+    It answers the deposit `tag` and all before it on this connection that were not answered yet.
+    """
 
     tag: int
     outcomes: tuple[Outcome, ...]
@@ -200,8 +205,10 @@ def encode_frame(frame: Frame) -> bytes:
     """
     data = _encode(frame)
     match frame:
-        case Parcels(several) | Deposit(_, several) | Results(_, several):
+        case Parcels(several) | Deposit(_, several):
             allowed = 1 <= len(several) <= MAX_PARCELS and len(data) <= MAX_FRAME
+        case Results(_, outcomes):
+            allowed = 1 <= len(outcomes) <= MAX_OUTCOMES
         case Bye():
             allowed = _is_code(data[1:])
         case _:
@@ -352,7 +359,8 @@ def _results(rest: bytes) -> Results:
     if len(rest) < _TAG_COUNT.size:
         raise Malformed("a frame that ends inside its count")
     tag, count = _TAG_COUNT.unpack_from(rest)
-    _count(count)
+    if not 1 <= count <= MAX_OUTCOMES:
+        raise Malformed(f"results hold 1 to {MAX_OUTCOMES} outcomes, not {count}")
     if len(rest) != _TAG_COUNT.size + count * _RESULT.size:
         raise Malformed("results of another length than their count says")
     outcomes = []

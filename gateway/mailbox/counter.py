@@ -1,4 +1,4 @@
-"""Takes deposits and tells whom they concern; whoever hung up meanwhile changes nothing of that.
+"""Where parcels are handed in: who may hand in at a time, and who is told of what came.
 
 A frame has up to a megabyte, and several wait in memory for each connection: so few may hand in on
 one lane at a time, and the next wait for a place with their bodies unread.
@@ -6,20 +6,19 @@ one lane at a time, and the next wait for a place with their bodies unread.
 
 import asyncio
 from collections import Counter as Count
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 from gateway.errors import Busy
-from gateway.mailbox.framed import Framed, Goodbye
+from gateway.mailbox.framed import Framed
+from gateway.mailbox.intake import Intake
 from gateway.mailbox.live import Lines
-from gateway.mailbox.store import MailboxStore
+from gateway.mailbox.store import Deposited, MailboxStore
 from wire.errors import Malformed
-from wire.frames import Deposit, Frame, Outcome, Proved, Results
+from wire.frames import Deposit, Frame, Proved, Results
 from wire.ids import LaneId
 
-IDLE_SECONDS: Final = 60.0
-"""Time from one deposit to the next on one connection: a batch is one after the other."""
 PLACES: Final = 64
 """Connections on which deposits are taken at a time."""
 PLACES_OF_LANE: Final = 4
@@ -39,7 +38,6 @@ class Counter:
     def __init__(self, store: MailboxStore, lines: Lines) -> None:
         self._store = store
         self._lines = lines
-        self._running: set[asyncio.Task[tuple[Outcome, ...]]] = set()
         self._open: set[Framed] = set()
         self._places: Count[LaneId] = Count()
         self._left = asyncio.Event()
@@ -51,20 +49,25 @@ class Counter:
         Raises:
             Busy: none was free in time.
         """
+        if self._is_full(lane):
+            await self._until_somebody_left(lane)
+        self._places[lane] += 1
+        try:
+            yield
+        finally:
+            self._places[lane] -= 1
+            if not self._places[lane]:
+                del self._places[lane]
+            self._left.set()
+            self._left = asyncio.Event()
+
+    async def _until_somebody_left(self, lane: LaneId) -> None:
         try:
             async with asyncio.timeout(PLACE_SECONDS):
                 while self._is_full(lane):
                     await self._left.wait()
         except TimeoutError:
             raise Busy from None
-        self._places[lane] += 1
-        try:
-            yield
-        finally:
-            self._places[lane] -= 1
-            self._places += Count()  # drops what is zero
-            self._left.set()
-            self._left = asyncio.Event()
 
     def _is_full(self, lane: LaneId) -> bool:
         return self._places[lane] >= PLACES_OF_LANE or self._places.total() >= PLACES
@@ -73,7 +76,7 @@ class Counter:
         """Take deposits on one connection until it ends."""
         self._open.add(framed)
         try:
-            await framed.run(self._take_all(framed))
+            await Intake(framed, self.hand_in).run()
         finally:
             self._open.discard(framed)
 
@@ -90,29 +93,23 @@ class Counter:
         """
         if not isinstance(frame, Deposit):
             raise Malformed("what is wanted here is a Deposit frame")
-        return Results(frame.tag, await self.take(frame.parcels))
+        decided: asyncio.Future[Results] = asyncio.get_running_loop().create_future()
 
-    async def take(self, parcels: Sequence[Proved]) -> tuple[Outcome, ...]:
-        """Store parcels; return what became of each, once it is on disk.
+        def answer(deposited: Deposited) -> None:
+            if not decided.done():
+                decided.set_result(Results(frame.tag, deposited.outcomes))
 
-        The work goes on when the caller is cancelled: the recipient is told of what was stored
-        although whoever deposited it has hung up.
+        self.hand_in(frame.parcels, answer)
+        return await decided
+
+    def hand_in(self, parcels: Sequence[Proved], answer: Callable[[Deposited], None]) -> None:
+        """Store parcels; `answer` is told what became of each, once it is on disk.
+
+        The recipients are told too, although whoever deposited may have hung up.
         """
-        task = asyncio.create_task(self._take(parcels))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
 
-    async def _take(self, parcels: Sequence[Proved]) -> tuple[Outcome, ...]:
-        deposited = await self._store.deposit_all(parcels)
-        self._lines.arrived(deposited.arrived)
-        return deposited.outcomes
+        def decided(deposited: Deposited) -> None:
+            self._lines.arrived(deposited.arrived)
+            answer(deposited)
 
-    async def _take_all(self, framed: Framed) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(IDLE_SECONDS):
-                    frame = await framed.receive()
-            except TimeoutError:
-                raise Goodbye("too-slow") from None
-            await framed.send(await self.answer(frame))
+        self._store.hand_in(parcels, decided)

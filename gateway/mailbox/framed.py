@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
+from gateway.asgi import HungUp
 from gateway.errors import Refusal
 from gateway.visit import visit_of
 from wire.errors import Malformed, WireError
@@ -81,6 +82,8 @@ class Framed:
             code = goodbye.code
         except (WireError, Refusal) as error:
             code = error.code
+        except HungUp:
+            pass
         await self._close(code)
 
     async def _until_one_ends(self, tasks: list[asyncio.Task[None]]) -> None:

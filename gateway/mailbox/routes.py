@@ -1,6 +1,6 @@
-"""The mailbox over HTTP: collecting with a login, depositing with a lane.
+"""The mailbox over HTTP with a login: collecting, acknowledging, minting lanes.
 
-The requests are those of docs/protocol.md §4.2, §4.5, §5.2 and §5.4.
+The requests are those of docs/protocol.md §4.2 and §5.4; `direct.py` has the others.
 """
 
 import asyncio
@@ -8,22 +8,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from quart import Blueprint, Response, jsonify, request, websocket
+from quart import Blueprint, Response, jsonify, request
 
 from gateway.auth import Auth, Caller
 from gateway.bodies import body, nothing, octets, wait_seconds
 from gateway.clock import Clock
 from gateway.errors import Refusal
 from gateway.mailbox.counter import Counter
-from gateway.mailbox.framed import Framed
-from gateway.mailbox.live import Line, Lines
+from gateway.mailbox.live import Lines
 from gateway.mailbox.opening import Openings
 from gateway.mailbox.store import MailboxStore
 from wire.codec import Value
 from wire.errors import Malformed
 from wire.fields import Fields
 from wire.frames import (
-    MAX_FRAME,
     Ack,
     Hello,
     Parcels,
@@ -61,10 +59,9 @@ class Mailroom:
 
 
 def mailbox_routes(room: Mailroom) -> Blueprint:
-    """Return the routes at which mailboxes are filled, emptied and furnished with lanes."""
+    """Return the routes at which mailboxes are emptied and furnished with lanes."""
     routes = Blueprint("mailbox", __name__, url_prefix="/v1")
     _collecting(routes, room)
-    _depositing(routes, room)
     _lanes(routes, room)
     return routes
 
@@ -74,13 +71,6 @@ def _caller(room: Mailroom) -> Caller:
 
 
 def _collecting(routes: Blueprint, room: Mailroom) -> None:
-    @routes.websocket("/mailbox")
-    async def live() -> None:
-        caller = room.auth.caller(websocket)
-        await websocket.accept()
-        line = Line(caller, Framed(websocket), store=room.store, clock=room.clock)
-        await line.run(room.lines)
-
     @routes.post("/mailbox/collect")
     async def collect() -> Response:
         caller, wait = _caller(room), wait_seconds()
@@ -123,22 +113,6 @@ def _collecting(routes: Blueprint, room: Mailroom) -> None:
             time=int(room.clock.now()),
             version=room.version,
         )
-
-
-def _depositing(routes: Blueprint, room: Mailroom) -> None:
-    @routes.websocket("/deposit")
-    async def deposits() -> None:
-        opened = await room.openings.check(websocket, "deposit")
-        async with room.counter.place(opened.lane.id):
-            await websocket.accept()
-            await room.counter.serve(Framed(websocket))
-
-    @routes.post("/deposit")
-    async def deposit() -> Response:
-        opened = await room.openings.check(request, "deposit")
-        async with room.counter.place(opened.lane.id):
-            results = await room.counter.answer(decode_frame(await body(MAX_FRAME)))
-        return octets(encode_frame(results))
 
 
 def _lanes(routes: Blueprint, room: Mailroom) -> None:

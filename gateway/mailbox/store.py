@@ -6,15 +6,19 @@ matter each in `lanes.py`, `deposits.py` and `cursors.py`. Deposits and cursors 
 the counters of `tally.py`.
 """
 
+import asyncio
+import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import aiosqlite
 
 from gateway.clock import SteadyClock
 from gateway.database import Database
-from gateway.errors import NoSuchSeat, Refusal
+from gateway.database.writer import Raised
+from gateway.errors import Busy, NoSuchSeat, Refusal
 from gateway.mailbox import cursors
 from gateway.mailbox.cursors import OnNewEpoch, Resumed
 from gateway.mailbox.deposits import Arrived, Doorkeeper, deposit
@@ -25,6 +29,11 @@ from wire.frames import MAX_PARCELS, Cursor, Delivered, Outcome, Proved, Result,
 from wire.ids import DeviceId, GatewayId, LaneId, ParcelId, SeatId
 from wire.lanes import Lane, LaneRight
 from wire.parcel import DAY, HEADER_BYTES, Lifetime, Parcel
+
+LANES_AT_HAND: Final = 1024
+"""Lanes that need not be looked up again while nothing changes."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,8 @@ class MailboxStore:
         self._tally = Tally()
         database.learn(self._tally)
         self._forgotten_day: dict[SeatId, int] = {}
+        self._at_hand: dict[LaneId, KnownLane] = {}
+        self._at_hand_since = -1
 
     # Lanes
 
@@ -125,8 +136,25 @@ class MailboxStore:
             async with store.execute(FIND, (lane.raw,)) as rows:
                 return lane_of(lane, await rows.fetchone())
 
+        since = self._database.changes
         found = await self._database.read(find)
+        if found is not None and since == self._database.changes:
+            self._keep_at_hand(found)
         return found if found is not None and found.is_alive(self._clock.now()) else None
+
+    def lane_at_hand(self, lane: LaneId) -> KnownLane | None:
+        """Return a lane that was looked up lately and cannot have changed since, if it is alive."""
+        if self._at_hand_since != self._database.changes:
+            return None
+        found = self._at_hand.get(lane)
+        return found if found is not None and found.is_alive(self._clock.now()) else None
+
+    def _keep_at_hand(self, lane: KnownLane) -> None:
+        since = self._database.changes
+        if self._at_hand_since != since or len(self._at_hand) >= LANES_AT_HAND:
+            self._at_hand.clear()
+        self._at_hand_since = since
+        self._at_hand[lane.lane.id] = lane
 
     def stand_in(self, lane: LaneId) -> Lane:
         """Return a lane that nobody holds, to check a proof against where there is none.
@@ -137,26 +165,39 @@ class MailboxStore:
 
     # Deposits
 
-    async def deposit_all(self, parcels: Sequence[Proved]) -> Deposited:
-        """Store what may be stored, in one transaction; answer for each parcel.
+    def hand_in(self, parcels: Sequence[Proved], answer: Callable[[Deposited], None]) -> None:
+        """Store what may be stored, in one transaction; `answer` is told what became of each.
 
-        A refusal concerns its parcel only. What the whole transaction suffers (a full disk, a
-        failed one, too much waiting) is the outcome of every parcel: nothing of it was stored.
+        It is called in the loop: once the parcels are on the disk, or at once if nothing can be
+        taken. A refusal concerns its parcel only. What the whole transaction suffers (a full disk,
+        a failed one, too much waiting) is the outcome of every parcel: nothing of it was stored.
         """
 
         def work(store: sqlite3.Connection) -> list[Arrived | Refusal | None]:
             now = self._clock.now()
             return [_attempt(store, self._tally, one, self._doorkeeper, now) for one in parcels]
 
-        carried = sum(len(one.parcel.body) for one in parcels)
+        def decided(outcome: list[Arrived | Refusal | None] | Raised) -> None:
+            if isinstance(outcome, Raised):
+                outcome = [_refusal(outcome.error)] * len(parcels)
+            answer(_deposited(parcels, outcome))
+
         try:
-            results = await self._database.write(work, carries=carried, by_heart=True)
+            carried = sum([len(one.parcel.body) for one in parcels])
+            self._database.hand_in(work, carries=carried, answer=decided)
         except Refusal as refusal:
-            results = [refusal] * len(parcels)
-        outcomes = tuple(
-            _outcome(one.parcel.id, result) for one, result in zip(parcels, results, strict=True)
-        )
-        return Deposited(outcomes, tuple(one for one in results if isinstance(one, Arrived)))
+            answer(_deposited(parcels, [refusal] * len(parcels)))
+
+    async def deposit_all(self, parcels: Sequence[Proved]) -> Deposited:
+        """Store what may be stored, as `hand_in` does; return what became of each."""
+        done: asyncio.Future[Deposited] = asyncio.get_running_loop().create_future()
+
+        def answer(deposited: Deposited) -> None:
+            if not done.done():
+                done.set_result(deposited)
+
+        self.hand_in(parcels, answer)
+        return await done
 
     # Collecting
 
@@ -317,6 +358,22 @@ def _attempt(
         return deposit(store, tally, proved, doorkeeper=doorkeeper, now=now)
     except Refusal as refusal:  # nothing was changed for this parcel; its neighbours go on
         return refusal
+
+
+def _refusal(error: Exception) -> Refusal:
+    """Return what is told of an error that undid everything: the sender keeps what he has."""
+    if isinstance(error, Refusal):
+        return error
+    log.error("parcels could not be stored", exc_info=error)
+    return Busy()
+
+
+def _deposited(parcels: Sequence[Proved], results: Sequence[Arrived | Refusal | None]) -> Deposited:
+    outcomes = [
+        _outcome(one.parcel.id, result) for one, result in zip(parcels, results, strict=True)
+    ]
+    arrived = [one for one in results if isinstance(one, Arrived)]
+    return Deposited(tuple(outcomes), tuple(arrived))
 
 
 def _outcome(parcel: ParcelId, result: Arrived | Refusal | None) -> Outcome:

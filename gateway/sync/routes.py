@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from quart import Blueprint, Response, request
-from quart.wrappers.base import BaseRequestWebsocket
 
 from gateway.auth import Auth, Caller
 from gateway.bodies import body, nothing, octets
 from gateway.sync.prekeys import PrekeyStore
 from gateway.sync.store import SyncStore
-from gateway.visit import Kind, visit_of
+from gateway.visit import Asked, Kind, visit_of
 from wire.auth import BEARER_SECONDS, LOGIN_LIMIT, Purpose
 from wire.card import MAX_STATEMENT
 from wire.codec import Value, encode
@@ -33,7 +32,7 @@ class OpenedLane(Protocol):
 class Opens(Protocol):
     """Checks the proof that a request shows for a lane."""
 
-    async def __call__(self, asked: BaseRequestWebsocket, purpose: Purpose) -> OpenedLane: ...
+    async def __call__(self, asked: Asked, purpose: Purpose) -> OpenedLane: ...
 
 
 @dataclass(frozen=True, slots=True)

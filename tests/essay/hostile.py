@@ -8,7 +8,7 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from gateway.front import Front
 from gateway.mailbox.store import Deposited, MailboxStore
 from wire.frames import Outcome, Proved, Result
 
-Deposit = Callable[[MailboxStore, Sequence[Proved]], Awaitable[Deposited]]
+Answer = Callable[[Deposited], None]
+HandIn = Callable[[MailboxStore, Sequence[Proved], Answer], None]
 
 kept: list[bytes] = []
 """What a leaky gateway remembers."""
@@ -34,20 +35,24 @@ def drop(share: float, *, seed: int, count: Path) -> None:
         count: a file that gets one byte for each.
     """
     dice = random.Random(seed)  # noqa: S311  # it chooses victims, no keys
-    honest: Deposit = MailboxStore.deposit_all
+    honest: HandIn = MailboxStore.hand_in
 
-    async def deposit_all(self: MailboxStore, parcels: Sequence[Proved]) -> Deposited:
+    def hand_in(self: MailboxStore, parcels: Sequence[Proved], answer: Answer) -> None:
         victims = {one.parcel.id for one in parcels if dice.random() < share}
         with count.open("ab") as file:
             file.write(b"." * len(victims))
-        stored = await honest(self, [one for one in parcels if one.parcel.id not in victims])
-        answers = {one.parcel: one for one in stored.outcomes}
-        outcomes = [
-            answers.get(one.parcel.id, Outcome(one.parcel.id, Result.STORED, 0)) for one in parcels
-        ]
-        return Deposited(tuple(outcomes), stored.arrived)
 
-    setattr(MailboxStore, "deposit_all", deposit_all)  # noqa: B010  # mypy lets nobody assign it
+        def lie(stored: Deposited) -> None:
+            answers = {one.parcel: one for one in stored.outcomes}
+            said = [
+                answers.get(one.parcel.id, Outcome(one.parcel.id, Result.STORED, 0))
+                for one in parcels
+            ]
+            answer(Deposited(tuple(said), stored.arrived))
+
+        honest(self, [one for one in parcels if one.parcel.id not in victims], lie)
+
+    setattr(MailboxStore, "hand_in", hand_in)  # noqa: B010  # mypy lets nobody assign it
 
 
 def leak(words: bytes, *, to: str) -> None:

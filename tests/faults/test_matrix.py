@@ -14,6 +14,7 @@ from typing import Final
 
 import pytest
 
+from gateway.mailbox.direct import ENDPOINTS
 from tests.faults.adapter import Box, Handset, letters, open_box
 from tests.faults.connection import Connection, spelled
 from tests.gateway.box import open_box as open_inside
@@ -251,6 +252,7 @@ async def test_az_01_the_matrix_names_every_endpoint_that_there_is(tmp_path: Pat
                 continue
             methods = {"WS"} if rule.websocket else (rule.methods or set()) - {"HEAD", "OPTIONS"}
             there |= {f"{method} {path}" for method in methods}
+    there |= set(ENDPOINTS)
 
     assert there == {name for name in MATRIX if not name.endswith("/2")}
 

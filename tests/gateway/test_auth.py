@@ -78,7 +78,7 @@ class Desk:
 
     def caller(self, bearer: bytes, **scope: object) -> SeatId:
         asked = Asked(Headers({"Authorization": f"Bearer {spelled(bearer)}"}), dict(scope))
-        return self.auth.caller(asked).seat  # type: ignore[arg-type]  # has what is read of it
+        return self.auth.caller(asked).seat
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ def test_a_header_that_is_no_login_of_ours_needs_one(desk: Desk, header: str) ->
     asked = Asked(Headers({"Authorization": header}))
 
     with pytest.raises(LoginNeeded):
-        desk.auth.caller(asked)  # type: ignore[arg-type]  # has what is read of it
+        desk.auth.caller(asked)
 
 
 async def test_a_login_is_not_taken_where_a_lane_was_shown(desk: Desk) -> None:

@@ -11,6 +11,7 @@ from tests.wire.test_parcel import PARCEL
 from wire.errors import Malformed, UnknownVersion
 from wire.frames import (
     MAX_FRAME,
+    MAX_OUTCOMES,
     MAX_PARCELS,
     NOWHERE,
     Ack,
@@ -91,7 +92,7 @@ def test_more_than_a_frame_holds_is_not_looked_at() -> None:
         Deposit(1, ()),
         Results(1, ()),
         Parcels(tuple(Delivered(n, PARCEL) for n in range(1, MAX_PARCELS + 2))),
-        Results(1, (Outcome(PARCEL.id, Result.BUSY, 1),) * (MAX_PARCELS + 1)),
+        Results(1, (Outcome(PARCEL.id, Result.BUSY, 1),) * (MAX_OUTCOMES + 1)),
         Bye(""),
         Bye("Busy"),
         Bye("a" * 41),

@@ -2,17 +2,18 @@
 
 import asyncio
 import secrets
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from gateway.mailbox import counter
+from gateway.mailbox import counter, intake
 from tests.gateway.eventually import eventually
 from tests.gateway.mailbox.house import parcel
 from tests.gateway.served import LiveLine, Served, Visitor, letters, open_served
-from wire.frames import Deposit, Ping, Proved, Result, Results, encode_frame
+from wire.frames import Deposit, Outcome, Ping, Proved, Result, Results, encode_frame
 from wire.lanes import Lane, LaneSecret
 from wire.parcel import Parcel
 
@@ -32,18 +33,26 @@ def results(found: Results) -> list[Result]:
     return [one.result for one in found.outcomes]
 
 
-async def test_deposits_are_answered_one_by_one_in_their_order(served: Served) -> None:
+async def test_deposits_are_answered_in_their_order(served: Served) -> None:
     bob = await served.enrolled()
     lane = await bob.lane()
     anna = await served.visitor()
     line = await at_the_counter(anna, lane)
+    sent = letters(lane, 15)
 
     for tag in range(5):
-        await line.send(Deposit(tag, tuple(anna.prove(lane, one) for one in letters(lane, 3))))
-    answers = [await line.frame(Results) for _ in range(5)]
+        some = sent[3 * tag : 3 * tag + 3]
+        await line.send(Deposit(tag, tuple(anna.prove(lane, one) for one in some)))
+    outcomes, tags = list[Outcome](), list[int]()
+    while len(outcomes) < 15:
+        answer = await line.frame(Results)
+        outcomes += answer.outcomes
+        tags.append(answer.tag)
 
-    assert [one.tag for one in answers] == [0, 1, 2, 3, 4]
-    assert [results(one) for one in answers] == [[Result.STORED] * 3] * 5
+    assert [one.parcel for one in outcomes] == [one.id for one in sent]
+    assert {one.result for one in outcomes} == {Result.STORED}
+    assert tags == sorted(tags)
+    assert tags[-1] == 4
     assert await bob.waiting() == 15
 
 
@@ -119,7 +128,7 @@ async def test_what_is_no_deposit_ends_the_connection(served: Served, message: b
 async def test_whoever_deposits_nothing_is_not_kept(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counter, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(intake, "IDLE_SECONDS", 0.1)
     lane = await (await served.enrolled()).lane()
     line = await at_the_counter(await served.visitor(), lane)
 
@@ -179,10 +188,16 @@ async def test_a_recipient_hears_of_what_came_from_somebody_who_hung_up(served: 
     anna = await served.visitor()
     line = await at_the_counter(anna, lane)
     inside = served.gateway.front._counter
-    gate = threading.Event()
-    holding = asyncio.create_task(served.gateway.database.write(lambda _: gate.wait(30)))
+    entered, gate = threading.Event(), threading.Event()
+
+    def hold(_: sqlite3.Connection) -> bool:
+        entered.set()
+        return gate.wait(30)
+
+    holding = asyncio.create_task(served.gateway.database.write(hold))
+    assert await asyncio.to_thread(entered.wait, 30)
     await line.send(Deposit(1, (anna.prove(lane, parcel(lane)),)))
-    await eventually(lambda: bool(inside._running))
+    await eventually(lambda: bool(served.gateway.database._writer._waiting))
     await line.socket.close()
     await eventually(lambda: not inside._open)
     gate.set()
