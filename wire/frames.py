@@ -10,13 +10,21 @@ frame (docs/protocol.md §5.2).
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, TypeAlias
 
 from wire.errors import Malformed
 from wire.ids import CursorEpoch, ParcelId
-from wire.parcel import HEADER_BYTES, MAX_BODY, PROOF_BYTES, Parcel, read_parcel
+from wire.parcel import (
+    HEADER_BYTES,
+    MAX_BODY,
+    PROOF_BYTES,
+    Parcel,
+    pack_header,
+    read_parcel,
+)
 
 MAX_PARCELS: Final = 64
 """Parcels in one frame: enough that a commit is shared, few enough that one frame is bounded."""
@@ -29,6 +37,7 @@ _CURSOR: Final = struct.Struct(">16sQ16s")
 _SEQ: Final = struct.Struct(">Q")
 _TAG_COUNT: Final = struct.Struct(">IH")
 _COUNT: Final = struct.Struct(">H")
+_COUNT_PARCELS: Final = struct.Struct(">BH")
 _RESULT: Final = struct.Struct(">16sBI")
 _HELLO: Final = struct.Struct(">16sQB")
 MAX_SEQ: Final = (1 << 63) - 1
@@ -246,6 +255,21 @@ def _encode(frame: Frame) -> bytes:
             return b"".join(pieces)
 
 
+StoredRow: TypeAlias = tuple[int, bytes, bytes, int, bytes, bytes]
+"""A parcel as a store has it: number, lane, parcel id, lifetime, purge hash, body."""
+
+
+def encode_stored(rows: Sequence[StoredRow]) -> bytes:
+    """Return the Parcels frame of parcels that were checked when they were stored.
+
+    It saves making objects of them only to take these apart again.
+    """
+    pieces = [_COUNT_PARCELS.pack(_PARCELS, len(rows))]
+    for seq, lane, parcel, lifetime, purge, body in rows:
+        pieces += (_SEQ.pack(seq), pack_header(lane, parcel, lifetime, purge, len(body)), body)
+    return b"".join(pieces)
+
+
 def decode_frame(data: bytes) -> Frame:
     """Read one frame.
 
@@ -281,12 +305,18 @@ def decode_frame(data: bytes) -> Frame:
 
 def frame_size(parcel: Parcel) -> int:
     """Return how many bytes `parcel` takes in a Parcels or Deposit frame, at most."""
-    return HEADER_BYTES + len(parcel.body) + max(PROOF_BYTES, _SEQ.size)
+    return PARCEL_OVERHEAD + len(parcel.body)
+
+
+PARCEL_OVERHEAD: Final = HEADER_BYTES + max(PROOF_BYTES, _SEQ.size)
+"""Bytes that a parcel takes in a frame beside its body, at most."""
+MAX_PARCELS_BYTES: Final = MAX_FRAME - 16
+"""Bytes that the parcels of one frame may take together."""
 
 
 def fits(size: int, count: int) -> bool:
     """Return whether a frame may hold `count` parcels that take `size` bytes together."""
-    return count <= MAX_PARCELS and size + 16 <= MAX_FRAME
+    return count <= MAX_PARCELS and size <= MAX_PARCELS_BYTES
 
 
 def _empty(frame: Ping | Pong, rest: bytes) -> Frame:

@@ -81,9 +81,8 @@ class Parcel:
 
     def header(self) -> bytes:
         """Return the header (70 bytes) as it stands before the body."""
-        return _HEADER.pack(
-            VERSION, self.lane.raw, self.id.raw, self.lifetime, self.purge, len(self.body)
-        )
+        size = len(self.body)
+        return pack_header(self.lane.raw, self.id.raw, self.lifetime, self.purge, size)
 
     def encode(self) -> bytes:
         """Return header and body."""
@@ -112,6 +111,11 @@ class Parcel:
         """Return whether `proof` fits, in a time that does not depend on where it differs."""
         wanted = self.proof(lane, gateway=gateway, body_hash=body_hash)
         return hmac.compare_digest(proof, wanted)
+
+
+def pack_header(lane: bytes, parcel: bytes, lifetime: int, purge: bytes, size: int) -> bytes:
+    """Return the header (70 bytes) of a parcel with a body of `size` bytes."""
+    return _HEADER.pack(VERSION, lane, parcel, lifetime, purge, size)
 
 
 @lru_cache(maxsize=8)

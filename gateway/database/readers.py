@@ -6,8 +6,8 @@ file. It runs in a task of its own: a caller who goes away leaves no connection 
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -46,6 +46,7 @@ class Readers:
             self._free.put_nowait(connection)
         self._on_fatal = on_fatal
         self._running: set[asyncio.Task[Any]] = set()
+        self._looking = 0
 
     async def read(self, reading: Reading[T]) -> T:
         """Run `reading` on one snapshot of the file and return its result.
@@ -62,6 +63,25 @@ class Readers:
         task.add_done_callback(self._finished)
         return await asyncio.shield(task)
 
+    async def look(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        """Run one statement, which is a snapshot of its own; return its rows.
+
+        It is one visit to the connection's thread instead of four. A caller who goes away leaves
+        it running there, and the next statement waits for it.
+
+        Raises:
+            Busy: too many reads wait.
+            StorageFailed: the file cannot be read.
+        """
+        if self._looking + len(self._running) >= WAITING:
+            raise Busy
+        self._looking += 1
+        try:
+            async with self._lease() as connection:
+                return list(await connection.execute_fetchall(sql, parameters))
+        finally:
+            self._looking -= 1
+
     async def close(self) -> None:
         """Wait for the reads that run, then close every connection."""
         if self._running:
@@ -70,14 +90,19 @@ class Readers:
             await connection.close()
 
     async def _leased(self, reading: Reading[T]) -> T:
-        connection = await self._free.get()
-        try:
+        async with self._lease() as connection:
             await connection.execute("BEGIN")
             try:
                 return await reading(connection)
             finally:
                 with suppress(sqlite3.Error):
                     await connection.execute("ROLLBACK")
+
+    @asynccontextmanager
+    async def _lease(self) -> AsyncIterator[aiosqlite.Connection]:
+        connection = await self._free.get()
+        try:
+            yield connection
         except sqlite3.Error as error:
             if file_is_broken(error):
                 self._on_fatal(describe(error))

@@ -134,6 +134,17 @@ class Database:
             raise StorageFailed
         return await self._readers.read(reading)
 
+    async def look(self, sql: str, *parameters: Any) -> list[Any]:
+        """Return the rows of one statement, which sees what is committed.
+
+        Raises:
+            Busy: too many reads wait.
+            StorageFailed: the disk failed.
+        """
+        if self._writer.failed is not None:
+            raise StorageFailed
+        return await self._readers.look(sql, parameters)
+
 
 def _pages(carries: int) -> int:
     return JOB_PAGES + carries // PAGE_BYTES

@@ -2,16 +2,17 @@
 
 import secrets
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from gateway.errors import DeviceRevoked, DeviceUnknown
-from gateway.mailbox.deposits import drop, held
-from gateway.mailbox.rules import Known, Progress, Verdict, a_few, deletable_up_to, judge
+from gateway.mailbox.rules import Known, Progress, Verdict, deletable_up_to, judge
 from gateway.mailbox.tally import Tally
 from wire.frames import Cursor
-from wire.ids import CursorEpoch, DeviceId, ParcelId, SeatId
+from wire.ids import CursorEpoch, DeviceId, LaneId, ParcelId, SeatId
+from wire.parcel import HEADER_BYTES
 
 SEEN_EVERY: Final = 3600.0
 """Seconds: when a device was here is kept to the hour, which fourteen days need no finer."""
@@ -153,10 +154,22 @@ def drop_acknowledged(
         "SELECT cursor_seq, collected_at FROM device WHERE seat = ? AND revoked = 0", (seat.raw,)
     ).fetchall()
     up_to = deletable_up_to([Progress(*row) for row in rows], now=now)
-    acknowledged = held(connection, "seat = ? AND seq <= ?", (seat.raw, up_to))
-    few = list(a_few(acknowledged, at_most=DROPPED_AT_ONCE))
-    drop(connection, tally, seat, few)
-    return Dropped(len(few), more=sum(one.size for one in few) >= DROPPED_AT_ONCE)
+    acknowledged = connection.execute(
+        "SELECT seq, lane, length(body) FROM parcel WHERE seat = ? AND seq <= ? ORDER BY seq",
+        (seat.raw, up_to),
+    )
+    count, last, total, by_lane = 0, 0, 0, Counter[bytes]()
+    for seq, lane, body in acknowledged:
+        count, last, size = count + 1, seq, HEADER_BYTES + body
+        total += size
+        by_lane[lane] += size
+        if total >= DROPPED_AT_ONCE:
+            break
+    if count:
+        connection.execute("DELETE FROM parcel WHERE seat = ? AND seq <= ?", (seat.raw, last))
+        for lane, size in by_lane.items():
+            tally.give_back(connection, seat, LaneId(lane), size)
+    return Dropped(count, more=total >= DROPPED_AT_ONCE)
 
 
 def _load(connection: sqlite3.Connection, device: DeviceId, cursor: Cursor) -> _Device:

@@ -73,6 +73,10 @@ class Framed:
         """Send a frame; return when the other side takes more."""
         await self._socket.send(encode_frame(frame))
 
+    async def send_bytes(self, frame: bytes) -> None:
+        """Send a frame that is encoded already."""
+        await self._socket.send(frame)
+
     async def run(self, *works: Coroutine[Any, Any, None]) -> None:
         """Run `works` side by side until one ends or fails, or somebody hangs up; then close."""
         code = None

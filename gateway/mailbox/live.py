@@ -30,7 +30,7 @@ from wire.delivery import (
     Tick,
 )
 from wire.errors import Malformed
-from wire.frames import Ack, Frame, Hello, Parcels, Ping, Pong, Resume
+from wire.frames import Ack, Frame, Hello, Ping, Pong, Resume
 from wire.ids import SeatId
 
 FIRST_FRAME_SECONDS: Final = 15.0
@@ -160,10 +160,12 @@ class Line:
 
     async def _send_parcels(self, wanted: Send) -> None:
         limit = wanted.last - wanted.first + 1
-        found = await self._store.collect(self.caller.seat, after=wanted.first - 1, limit=limit)
-        actions = self._hear(Sent(wanted.first, tuple(one.seq for one in found)))
-        if found:
-            await self.framed.send(Parcels(found))
+        numbers, frame = await self._store.collect_frame(
+            self.caller.seat, after=wanted.first - 1, limit=limit
+        )
+        actions = self._hear(Sent(wanted.first, numbers))
+        if numbers:
+            await self.framed.send_bytes(frame)
             self._tell(Answered())  # it took the frame: over a slow network that took a while
         self._do(actions)
 

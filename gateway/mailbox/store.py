@@ -25,10 +25,21 @@ from gateway.mailbox.deposits import Arrived, Doorkeeper, deposit
 from gateway.mailbox.lanes import FIND, KnownLane, NewLane, lane_of, mint, revoke
 from gateway.mailbox.sweeping import Forgotten, forget, swept_parcels
 from gateway.mailbox.tally import Tally
-from wire.frames import MAX_PARCELS, Cursor, Delivered, Outcome, Proved, Result, fits
+from wire.frames import (
+    MAX_PARCELS,
+    MAX_PARCELS_BYTES,
+    PARCEL_OVERHEAD,
+    Cursor,
+    Delivered,
+    Outcome,
+    Proved,
+    Result,
+    StoredRow,
+    encode_stored,
+)
 from wire.ids import DeviceId, GatewayId, LaneId, ParcelId, SeatId
 from wire.lanes import Lane, LaneRight
-from wire.parcel import DAY, HEADER_BYTES, Lifetime, Parcel
+from wire.parcel import DAY, Lifetime, Parcel
 
 LANES_AT_HAND: Final = 1024
 """Lanes that need not be looked up again while nothing changes."""
@@ -63,6 +74,17 @@ class Swept:
     parcels: int
     remembered: int
     lanes: int
+
+
+_NEXT: Final = (
+    "SELECT p.seq, p.lane, p.parcel, p.lifetime, p.purge, p.body FROM ("
+    "SELECT number, sum(size) OVER (ORDER BY seq) AS total FROM ("
+    "SELECT number, seq, length(body) + ? AS size FROM parcel"
+    " WHERE seat = ? AND seq > ? AND dies_at > ? ORDER BY seq LIMIT ?"
+    ") AS few) AS summed JOIN parcel p ON p.number = summed.number"
+    " WHERE summed.total <= ? ORDER BY p.seq"
+)
+"""The next parcels of a mailbox, as many as fit; no body is read that does not."""
 
 
 class MailboxStore:
@@ -131,13 +153,9 @@ class MailboxStore:
 
     async def lane(self, lane: LaneId) -> KnownLane | None:
         """Return a lane, if it is there and alive."""
-
-        async def find(store: aiosqlite.Connection) -> KnownLane | None:
-            async with store.execute(FIND, (lane.raw,)) as rows:
-                return lane_of(lane, await rows.fetchone())
-
         since = self._database.changes
-        found = await self._database.read(find)
+        rows = await self._database.look(FIND, lane.raw)
+        found = lane_of(lane, next(iter(rows), None))
         if found is not None and since == self._database.changes:
             self._keep_at_hand(found)
         return found if found is not None and found.is_alive(self._clock.now()) else None
@@ -231,31 +249,23 @@ class MailboxStore:
             after: the number after which to go on.
             limit: at most this many.
         """
-        now = self._clock.now()
+        return tuple(
+            Delivered(seq, Parcel(LaneId(lane), ParcelId(id_), Lifetime(life), purge, body))
+            for seq, lane, id_, life, purge, body in await self._next(seat, after, limit)
+        )
 
-        async def look(store: aiosqlite.Connection) -> tuple[Delivered, ...]:
-            sizes = await store.execute_fetchall(
-                "SELECT seq, length(body) FROM parcel"
-                " WHERE seat = ? AND seq > ? AND dies_at > ? ORDER BY seq LIMIT ?",
-                (seat.raw, after, now, min(limit, MAX_PARCELS)),
-            )
-            last, total = after, 0
-            for count, (seq, size) in enumerate(sizes, start=1):
-                total += HEADER_BYTES + size + 16
-                if not fits(total, count):
-                    break
-                last = seq
-            rows = await store.execute_fetchall(
-                "SELECT seq, lane, parcel, lifetime, purge, body FROM parcel"
-                " WHERE seat = ? AND seq > ? AND seq <= ? AND dies_at > ? ORDER BY seq",
-                (seat.raw, after, last, now),
-            )
-            return tuple(
-                Delivered(seq, Parcel(LaneId(lane), ParcelId(id_), Lifetime(life), purge, body))
-                for seq, lane, id_, life, purge, body in rows
-            )
+    async def collect_frame(
+        self, seat: SeatId, *, after: int, limit: int = MAX_PARCELS
+    ) -> tuple[tuple[int, ...], bytes]:
+        """Return what `collect` does as the numbers, and the bytes of the Parcels frame."""
+        rows = await self._next(seat, after, limit)
+        return tuple([row[0] for row in rows]), encode_stored(rows)
 
-        return await self._database.read(look)
+    async def _next(self, seat: SeatId, after: int, limit: int) -> list[StoredRow]:
+        now, count = self._clock.now(), min(limit, MAX_PARCELS)
+        return await self._database.look(
+            _NEXT, PARCEL_OVERHEAD, seat.raw, after, now, count, MAX_PARCELS_BYTES
+        )
 
     async def acknowledge(self, device: DeviceId, cursor: Cursor) -> bool:
         """Note that a device holds everything up to `cursor`; drop what nobody needs any more.

@@ -27,6 +27,7 @@ from wire.frames import (
     Results,
     decode_frame,
     encode_frame,
+    encode_stored,
     fits,
     frame_size,
 )
@@ -125,3 +126,13 @@ def test_every_result_has_a_code_in_words() -> None:
 
 def test_a_frame_begins_with_its_type() -> None:
     assert encode_frame(Ack(NOWHERE)) == b"\x11" + bytes(40)
+
+
+def test_parcels_from_a_store_make_the_frame_that_they_would_make_as_objects() -> None:
+    delivered = tuple(Delivered(n, PARCEL) for n in (1, 4, 9))
+    rows = [
+        (one.seq, PARCEL.lane.raw, PARCEL.id.raw, int(PARCEL.lifetime), PARCEL.purge, PARCEL.body)
+        for one in delivered
+    ]
+
+    assert encode_stored(rows) == encode_frame(Parcels(delivered))

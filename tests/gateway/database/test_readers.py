@@ -97,3 +97,37 @@ async def test_an_error_of_the_reading_reaches_its_caller(path: Path) -> None:
             await database.read(stumble)
 
         assert await database.read(count) == 0
+
+
+async def test_a_look_sees_what_was_acknowledged_and_cannot_write(path: Path) -> None:
+    async with open_notes(path) as database:
+        for number in range(3):
+            await database.write(add(number))
+            found = await database.look("SELECT max(number) FROM note WHERE number >= ?", 0)
+            assert [tuple(row) for row in found] == [(number,)]
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            await database.look("DELETE FROM note")
+
+
+async def test_those_who_look_and_leave_leave_the_pool_whole(path: Path) -> None:
+    async with open_notes(path) as database:
+        await database.write(add(1))
+        sql = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 20000)"
+        looks = [
+            asyncio.create_task(database.look(f"{sql} SELECT count(*) FROM c")) for _ in range(30)
+        ]
+        await asyncio.sleep(0.01)
+        for look in looks:
+            look.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
+
+        assert await database.read(count) == 1
+        assert [tuple(row) for row in await database.look("SELECT number FROM note")] == [(1,)]
+
+
+async def test_more_looks_than_may_wait_are_refused(path: Path) -> None:
+    async with open_notes(path) as database:
+        looks = [database.look("SELECT 1") for _ in range(WAITING + 5)]
+        found = await asyncio.gather(*looks, return_exceptions=True)
+
+        assert sum(isinstance(one, Busy) for one in found) == 5

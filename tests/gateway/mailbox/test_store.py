@@ -8,7 +8,7 @@ import pytest
 from gateway.errors import DeviceUnknown, NoSuchSeat
 from gateway.mailbox.store import Swept
 from tests.gateway.mailbox.house import GATEWAY, House, open_house, parcel, prove
-from wire.frames import NOWHERE, Result
+from wire.frames import MAX_FRAME, NOWHERE, Parcels, Result, encode_frame
 from wire.ids import DeviceId, SeatId
 from wire.lanes import LaneSecret
 from wire.parcel import DAY, HEADER_BYTES, Lifetime
@@ -98,6 +98,25 @@ async def test_largest_parcels_come_one_frame_at_a_time(path: Path) -> None:
 
         assert [one.seq for one in batch] == [1, 2]
         assert [one.seq for one in await house.store.collect(seat, after=0, limit=1)] == [1]
+
+
+async def test_a_frame_from_the_store_is_the_frame_of_its_parcels(path: Path) -> None:
+    async with open_house(path) as house:
+        seat = await house.seat()
+        lane = await house.lane(seat)
+        for size in (1 << 19, 256, 1 << 19, 1024, 1 << 20, 256):
+            await house.put(lane, parcel(lane, size=size))
+        frames, after = list[tuple[int, ...]](), 0
+        while numbers := (await house.store.collect_frame(seat, after=after))[0]:
+            batch = await house.store.collect(seat, after=after)
+            frame = (await house.store.collect_frame(seat, after=after))[1]
+            assert frame == encode_frame(Parcels(batch))
+            assert len(frame) <= MAX_FRAME
+            assert numbers == tuple(one.seq for one in batch)
+            frames.append(numbers)
+            after = numbers[-1]
+
+        assert frames == [(1, 2, 3, 4), (5, 6)]
 
 
 async def test_a_full_disk_is_the_answer_for_every_parcel_and_nothing_is_stored(path: Path) -> None:
