@@ -32,6 +32,7 @@ class Arrived:
     seat: SeatId
     seq: int
     rule: WakeRule
+    parcel: Parcel
 
 
 class Doorkeeper:
@@ -129,7 +130,7 @@ def deposit(
             parcel.body,
         ),
     )
-    return Arrived(lane.seat.id, seq, lane.rule)
+    return Arrived(lane.seat.id, seq, lane.rule, parcel)
 
 
 def drop(

@@ -1,19 +1,20 @@
 """Carries mailboxes to the devices that are connected: drives the courier over a WebSocket.
 
 One task listens, one speaks, one minds the time. The speaker takes parcels from the store a frame
-at a time and waits for the socket before the next, so that a slow phone costs one frame of memory
-(docs/protocol.md §5.3).
+at a time, but for those that came a moment ago (`fresh.py`), and waits for the socket before the
+next, so that a slow phone costs one frame of memory (docs/protocol.md §5.3).
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from gateway.auth import Caller
 from gateway.clock import Clock
 from gateway.mailbox.deposits import Arrived
 from gateway.mailbox.framed import Framed, Goodbye
+from gateway.mailbox.fresh import Fresh
 from gateway.mailbox.store import MailboxStore
 from wire.delivery import (
     Acked,
@@ -30,7 +31,7 @@ from wire.delivery import (
     Tick,
 )
 from wire.errors import Malformed
-from wire.frames import Ack, Frame, Hello, Ping, Pong, Resume
+from wire.frames import Ack, Frame, Hello, Ping, Pong, Resume, encode_stored
 from wire.ids import SeatId
 
 FIRST_FRAME_SECONDS: Final = 15.0
@@ -46,12 +47,14 @@ class Lines:
 
     def arrived(self, parcels: Iterable[Arrived]) -> None:
         """Tell everybody concerned what was stored; it is on disk by now."""
-        newest: dict[SeatId, int] = {}
+        if not self._lines and not self._news:
+            return
+        by_seat: dict[SeatId, list[Arrived]] = {}
         for one in parcels:
-            newest[one.seat] = max(one.seq, newest.get(one.seat, 0))
-        for seat, seq in newest.items():
+            by_seat.setdefault(one.seat, []).append(one)
+        for seat, arrived in by_seat.items():
             for line in tuple(self._lines.get(seat, ())):
-                line.stored(seq)
+                line.stored(arrived)
             if (news := self._news.pop(seat, None)) is not None:
                 news.set()
 
@@ -106,13 +109,16 @@ class Line:
         self._clock = clock
         self._courier = Courier()
         self._newest = 0
+        self._fresh = Fresh()
         self._outgoing: asyncio.Queue[Send | Frame] = asyncio.Queue()
         self._greeted = asyncio.Event()
 
-    def stored(self, seq: int) -> None:
-        """The mailbox has a new parcel."""
-        self._newest = max(self._newest, seq)
-        self._tell(Stored(seq))
+    def stored(self, parcels: Sequence[Arrived]) -> None:
+        """The mailbox has new parcels, in the order of their numbers."""
+        for one in parcels:
+            self._fresh.add(one.seq, one.parcel)
+        self._newest = max(self._newest, parcels[-1].seq)
+        self._tell(Stored(self._newest))
 
     async def run(self, lines: Lines) -> None:
         """Carry the mailbox until the connection ends, from whichever side."""
@@ -159,15 +165,21 @@ class Line:
                     await self.framed.send(frame)
 
     async def _send_parcels(self, wanted: Send) -> None:
-        limit = wanted.last - wanted.first + 1
-        numbers, frame = await self._store.collect_frame(
-            self.caller.seat, after=wanted.first - 1, limit=limit
-        )
+        numbers, frame = await self._parcels(wanted)
         actions = self._hear(Sent(wanted.first, numbers))
         if numbers:
             await self.framed.send_bytes(frame)
             self._tell(Answered())  # it took the frame: over a slow network that took a while
         self._do(actions)
+
+    async def _parcels(self, wanted: Send) -> tuple[tuple[int, ...], bytes]:
+        """Return numbers and frame of the next parcels: from memory, or else from the store."""
+        if rows := self._fresh.take(wanted.first, wanted.last):
+            return tuple([row[0] for row in rows]), encode_stored(rows)
+        limit = wanted.last - wanted.first + 1
+        return await self._store.collect_frame(
+            self.caller.seat, after=wanted.first - 1, limit=limit
+        )
 
     async def _mind_the_time(self) -> None:
         await self._greeted.wait()

@@ -112,10 +112,11 @@ async def test_a_look_sees_what_was_acknowledged_and_cannot_write(path: Path) ->
 async def test_those_who_look_and_leave_leave_the_pool_whole(path: Path) -> None:
     async with open_notes(path) as database:
         await database.write(add(1))
-        sql = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 20000)"
-        looks = [
-            asyncio.create_task(database.look(f"{sql} SELECT count(*) FROM c")) for _ in range(30)
-        ]
+        sql = (
+            "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 20000)"
+            " SELECT count(*) FROM c"
+        )
+        looks = [asyncio.create_task(database.look(sql)) for _ in range(30)]
         await asyncio.sleep(0.01)
         for look in looks:
             look.cancel()
