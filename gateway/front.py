@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from quart import Quart
@@ -25,6 +26,7 @@ from gateway.sync.prekeys import PrekeyStore
 from gateway.sync.routes import Registry, sync_routes
 from gateway.sync.store import SyncStore
 from wire.ids import DeviceId, SeatId
+from wire.receipt import Receipt
 
 LEAVING: Final = "going-away"
 """What connected devices are told when the gateway ends: come back soon."""
@@ -57,7 +59,9 @@ class Front:
         self._lines = Lines()
         self._slots = Slots()
         openings = Openings(self._auth, stores.mailbox)
-        self._counter = counter = Counter(stores.mailbox, self._lines)
+        self._counter = counter = Counter(
+            stores.mailbox, self._lines, signs=partial(Receipt.sign, identity.key)
+        )
         self.app = Quart("gateway")
         read_patiently(self.app)
         answer_errors(self.app)

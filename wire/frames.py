@@ -6,7 +6,7 @@ frame (docs/protocol.md §5.2).
     device → gateway, logged in     Resume 0x10   Ack 0x11   Pong 0x13
     gateway → device, logged in     Hello 0x01    Parcels 0x02   Ping 0x03   Bye 0x0F
     anybody with a lane → gateway   Deposit 0x20
-    gateway → that one              Results 0x21  Bye 0x0F
+    gateway → that one              Results 0x21  Receipt 0x22  Bye 0x0F
 """
 
 import struct
@@ -25,6 +25,8 @@ from wire.parcel import (
     pack_header,
     read_parcel,
 )
+from wire.receipt import Receipt, Stored
+from wire.signing import SIGNATURE_BYTES
 
 MAX_PARCELS: Final = 64
 """Parcels in one frame: enough that a commit is shared, few enough that one frame is bounded."""
@@ -39,6 +41,7 @@ _TAG_COUNT: Final = struct.Struct(">IH")
 _COUNT: Final = struct.Struct(">H")
 _COUNT_PARCELS: Final = struct.Struct(">BH")
 _RESULT: Final = struct.Struct(">16sBI")
+_STORED: Final = struct.Struct(">16s32s")
 _HELLO: Final = struct.Struct(">16sQB")
 MAX_SEQ: Final = (1 << 63) - 1
 
@@ -197,11 +200,11 @@ class Results:
     outcomes: tuple[Outcome, ...]
 
 
-Frame = Resume | Ack | Pong | Hello | Parcels | Ping | Bye | Deposit | Results
+Frame = Resume | Ack | Pong | Hello | Parcels | Ping | Bye | Deposit | Results | Receipt
 
 _RESUME, _ACK, _PONG = 0x10, 0x11, 0x13
 _HELLO_TYPE, _PARCELS, _PING, _BYE = 0x01, 0x02, 0x03, 0x0F
-_DEPOSIT, _RESULTS = 0x20, 0x21
+_DEPOSIT, _RESULTS, _RECEIPT = 0x20, 0x21, 0x22
 _MAX_CODE = 40
 _CODE_CHARACTERS = frozenset(b"abcdefghijklmnopqrstuvwxyz-")
 
@@ -216,8 +219,8 @@ def encode_frame(frame: Frame) -> bytes:
     match frame:
         case Parcels(several) | Deposit(_, several):
             allowed = 1 <= len(several) <= MAX_PARCELS and len(data) <= MAX_FRAME
-        case Results(_, outcomes):
-            allowed = 1 <= len(outcomes) <= MAX_OUTCOMES
+        case Results(_, several) | Receipt(several, _):
+            allowed = 1 <= len(several) <= MAX_OUTCOMES
         case Bye():
             allowed = _is_code(data[1:])
         case _:
@@ -253,6 +256,10 @@ def _encode(frame: Frame) -> bytes:
             pieces = [bytes([_RESULTS]), _TAG_COUNT.pack(tag, len(outcomes))]
             pieces += [_RESULT.pack(o.parcel.raw, o.result, o.retry_after) for o in outcomes]
             return b"".join(pieces)
+        case Receipt(stored, signature):
+            pieces = [bytes([_RECEIPT]), _COUNT.pack(len(stored))]
+            pieces += [_STORED.pack(one.parcel.raw, one.body_hash) for one in stored]
+            return b"".join([*pieces, signature])
 
 
 StoredRow: TypeAlias = tuple[int, bytes, bytes, int, bytes, bytes]
@@ -268,6 +275,12 @@ def encode_stored(rows: Sequence[StoredRow]) -> bytes:
     for seq, lane, parcel, lifetime, purge, body in rows:
         pieces += (_SEQ.pack(seq), pack_header(lane, parcel, lifetime, purge, len(body)), body)
     return b"".join(pieces)
+
+
+def in_a_row(*frames: Frame) -> bytes:
+    """Return frames for one body: each after its length in four bytes, big-endian."""
+    encoded = [encode_frame(one) for one in frames]
+    return b"".join(len(one).to_bytes(4, "big") + one for one in encoded)
 
 
 def decode_frame(data: bytes) -> Frame:
@@ -299,6 +312,8 @@ def decode_frame(data: bytes) -> Frame:
             return _deposit(data)
         case 0x21:
             return _results(rest)
+        case 0x22:
+            return _receipt(rest)
         case unknown:
             raise Malformed(f"no frame begins with {unknown:#04x}")
 
@@ -385,12 +400,29 @@ def _deposit(data: bytes) -> Deposit:
     return Deposit(tag, tuple(found))
 
 
+def _many(count: int) -> int:
+    if not 1 <= count <= MAX_OUTCOMES:
+        raise Malformed(f"a frame holds 1 to {MAX_OUTCOMES} outcomes, not {count}")
+    return count
+
+
+def _receipt(rest: bytes) -> Receipt:
+    if len(rest) < _COUNT.size:
+        raise Malformed("a frame that ends inside its count")
+    count = _many(_COUNT.unpack_from(rest)[0])
+    end = _COUNT.size + count * _STORED.size
+    if len(rest) != end + SIGNATURE_BYTES:
+        raise Malformed("a receipt of another length than its count says")
+    rows = _STORED.iter_unpack(rest[_COUNT.size : end])
+    stored = tuple(Stored(ParcelId(parcel), body_hash) for parcel, body_hash in rows)
+    return Receipt(stored, rest[end:])
+
+
 def _results(rest: bytes) -> Results:
     if len(rest) < _TAG_COUNT.size:
         raise Malformed("a frame that ends inside its count")
     tag, count = _TAG_COUNT.unpack_from(rest)
-    if not 1 <= count <= MAX_OUTCOMES:
-        raise Malformed(f"results hold 1 to {MAX_OUTCOMES} outcomes, not {count}")
+    _many(count)
     if len(rest) != _TAG_COUNT.size + count * _RESULT.size:
         raise Malformed("results of another length than their count says")
     outcomes = []

@@ -12,12 +12,13 @@ from typing import Final
 
 from gateway.errors import Busy
 from gateway.mailbox.framed import Framed
-from gateway.mailbox.intake import Intake
+from gateway.mailbox.intake import Intake, Signer, stored_of
 from gateway.mailbox.live import Lines
 from gateway.mailbox.store import Deposited, MailboxStore
 from wire.errors import Malformed
 from wire.frames import Deposit, Frame, Proved, Results
 from wire.ids import LaneId
+from wire.receipt import Receipt
 
 PLACES: Final = 64
 """Connections on which deposits are taken at a time."""
@@ -33,11 +34,13 @@ class Counter:
     Args:
         store: where they are stored.
         lines: who is told.
+        signs: signs for parcels as this gateway.
     """
 
-    def __init__(self, store: MailboxStore, lines: Lines) -> None:
+    def __init__(self, store: MailboxStore, lines: Lines, *, signs: Signer) -> None:
         self._store = store
         self._lines = lines
+        self._signs = signs
         self._open: set[Framed] = set()
         self._places: Count[LaneId] = Count()
         self._left = asyncio.Event()
@@ -72,11 +75,16 @@ class Counter:
     def _is_full(self, lane: LaneId) -> bool:
         return self._places[lane] >= PLACES_OF_LANE or self._places.total() >= PLACES
 
-    async def serve(self, framed: Framed) -> None:
-        """Take deposits on one connection until it ends."""
+    async def serve(self, framed: Framed, *, signed: bool) -> None:
+        """Take deposits on one connection until it ends.
+
+        Args:
+            framed: its socket.
+            signed: whether what is stored is signed for.
+        """
         self._open.add(framed)
         try:
-            await Intake(framed, self.hand_in).run()
+            await Intake(framed, self.hand_in, signs=self._signs if signed else None).run()
         finally:
             self._open.discard(framed)
 
@@ -85,8 +93,12 @@ class Counter:
         for framed in tuple(self._open):
             framed.hang_up(code)
 
-    async def answer(self, frame: Frame) -> Results:
+    async def answer(self, frame: Frame, *, signed: bool) -> tuple[Results, Receipt | None]:
         """Take a Deposit; return what became of each parcel, once it is on disk.
+
+        Args:
+            frame: the Deposit.
+            signed: whether what is stored is signed for.
 
         Raises:
             Malformed: another frame.
@@ -100,7 +112,9 @@ class Counter:
                 decided.set_result(Results(frame.tag, deposited.outcomes))
 
         self.hand_in(frame.parcels, answer)
-        return await decided
+        results = await decided
+        stored = stored_of(frame.parcels, results.outcomes) if signed else []
+        return results, self._signs(tuple(stored)) if stored else None
 
     def hand_in(self, parcels: Sequence[Proved], answer: Callable[[Deposited], None]) -> None:
         """Store parcels; `answer` is told what became of each, once it is on disk.

@@ -10,18 +10,32 @@ The requests are those of docs/protocol.md §4.5 and §5.3; the rest of the mail
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from gateway.asgi import Application, Exchange, HungUp, RawSocket, Receive, Scope, Send
+from gateway.asgi import (
+    Application,
+    Exchange,
+    HungUp,
+    RawSocket,
+    Receive,
+    Request,
+    Scope,
+    Send,
+)
 from gateway.bodies import spelled
 from gateway.mailbox.framed import Framed
 from gateway.mailbox.live import Line
 from gateway.mailbox.routes import Mailroom
-from wire.frames import MAX_FRAME, decode_frame, encode_frame
+from wire.errors import Malformed
+from wire.frames import MAX_FRAME, decode_frame, encode_frame, in_a_row
 
 ENDPOINTS: Final = ("POST /v1/deposit", "WS /v1/deposit", "WS /v1/mailbox")
 
 NONCE_HEADER: Final = b"homepost-nonce"
 """Brings the nonce for the next deposit, so that it needs no challenge of its own. Source: as
 `nextnonce` of RFC 7616 §3.5."""
+
+
+RECEIPT_HEADER: Final = "Homepost-Receipt"
+"""Asks for receipts."""
 
 
 class Direct:
@@ -53,13 +67,17 @@ class Direct:
             opened = await room.openings.check(exchange.asked, "deposit")
             async with room.counter.place(opened.lane.id):
                 frame = decode_frame(await exchange.body(MAX_FRAME))
-                results = await room.counter.answer(frame)
+                signed = _wants_receipt(exchange.asked)
+                results, receipt = await room.counter.answer(frame, signed=signed)
         except HungUp:
             return
         except Exception as error:
             await exchange.refuse(error)
         else:
-            await exchange.answer(encode_frame(results), headers=[self._next_nonce()])
+            data = encode_frame(results)
+            if signed:
+                data = in_a_row(results, *([receipt] if receipt else []))
+            await exchange.answer(data, headers=[self._next_nonce()])
 
     def _next_nonce(self) -> tuple[bytes, bytes]:
         return NONCE_HEADER, spelled(self._room.auth.challenges.give()).encode()
@@ -80,7 +98,7 @@ class Direct:
         opened = await self._room.openings.check(socket.asked, "deposit")
         async with self._room.counter.place(opened.lane.id):
             await socket.accept()
-            await self._room.counter.serve(Framed(socket))
+            await self._room.counter.serve(Framed(socket), signed=_wants_receipt(socket.asked))
 
     async def _live(self, socket: RawSocket) -> None:
         room = self._room
@@ -88,3 +106,10 @@ class Direct:
         await socket.accept()
         line = Line(caller, Framed(socket), store=room.store, clock=room.clock)
         await line.run(room.lines)
+
+
+def _wants_receipt(asked: Request) -> bool:
+    wanted = asked.headers.get(RECEIPT_HEADER, "0")
+    if wanted not in ("0", "1"):
+        raise Malformed("a receipt is asked for with 1")
+    return wanted == "1"

@@ -23,11 +23,12 @@ from wire.errors import Malformed
 from wire.fields import Fields
 from wire.frames import (
     Ack,
+    Frame,
     Hello,
     Parcels,
     Resume,
     decode_frame,
-    encode_frame,
+    in_a_row,
 )
 from wire.ids import LaneId
 from wire.lanes import LaneRight
@@ -86,10 +87,10 @@ def _collecting(routes: Blueprint, room: Mailroom) -> None:
             _caller(room)  # it may have been revoked meanwhile
             found = await room.store.collect(resumed.seat, after=resumed.after)
         newest = max(resumed.newest, found[-1].seq if found else 0)
-        frames = [encode_frame(Hello(resumed.epoch, newest, resumed.reset))]
+        frames: list[Frame] = [Hello(resumed.epoch, newest, resumed.reset)]
         if found:
-            frames.append(encode_frame(Parcels(found)))
-        return octets(b"".join(len(one).to_bytes(4, "big") + one for one in frames))
+            frames.append(Parcels(found))
+        return octets(in_a_row(*frames))
 
     @routes.post("/mailbox/ack")
     async def acknowledge() -> Response:

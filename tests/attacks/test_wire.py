@@ -157,6 +157,7 @@ KINDS = [
     "freshness-note",
     "login",
     "gateway-certificate",
+    "receipt",
     *(kind.domain for kind in PrekeyKind),
 ]
 

@@ -16,7 +16,7 @@ from wire.card import Card, FreshnessNote, Signed
 from wire.certificate import check_extension, identity_extension
 from wire.codec import Value, decode
 from wire.codes import ContactCode, GatewayCode, fingerprint
-from wire.errors import WireError
+from wire.errors import Malformed, WireError
 from wire.frames import (
     Ack,
     Bye,
@@ -40,6 +40,7 @@ from wire.pairing import PairAnswer, PairRequest
 from wire.parcel import Parcel, read_parcel
 from wire.places import Place
 from wire.prekeys import decode_bundles, decode_upload, encode_bundles, encode_upload
+from wire.receipt import Receipt
 from wire.signing import sign, verify
 
 Json = dict[str, Any]
@@ -352,6 +353,18 @@ def _frame_fields(frame: Frame) -> Json:
                 for o in outcomes
             ]
             return name | {"tag": tag, "results": results}
+        case Receipt(stored, signature):
+            signed = [{"id": o.parcel.raw.hex(), "body_hash": o.body_hash.hex()} for o in stored]
+            return name | {"stored": signed, "signature": signature.hex()}
+
+
+@operation("receipt")
+def _receipt(given: Json) -> Json:
+    frame = decode_frame(raw(given, "bytes"))
+    if not isinstance(frame, Receipt):
+        raise Malformed("another frame")
+    frame.verify(GatewayId(raw(given, "gateway")))
+    return {"valid": True}
 
 
 def _cursor(cursor: Cursor) -> Json:

@@ -5,7 +5,7 @@ import struct
 from typing import Any
 
 from tests.vectors.cases import Cases
-from tests.wire.people import birth, device, exchange, named, public
+from tests.wire.people import birth, device, exchange, named, public, signing
 from wire.auth import Channel, LaneOpening, Login
 from wire.codec import Value, encode
 from wire.codes import ContactCode, GatewayCode, fingerprint
@@ -33,6 +33,7 @@ from wire.lanes import LaneRight, LaneSecret, WakeRule
 from wire.pairing import PairAnswer, PairingState, PairRequest
 from wire.parcel import Lifetime, Parcel
 from wire.places import Place
+from wire.receipt import Receipt, Stored
 
 ORDER = (1 << 252) + 27742317777372353535851937790883648493
 """Of the Ed25519 base point (RFC 8032 §5.1)."""
@@ -595,11 +596,30 @@ def frames() -> Cases:
         "Results": Results(
             5, tuple(Outcome(ParcelId(bytes([n]) * 16), Result(n), n * 60) for n in Result)
         ),
+        "Receipt": Receipt.sign(
+            signing("gateway"), tuple(Stored(one.id, one.body_hash) for one in (PARCEL, second))
+        ),
     }
     for name, frame in good.items():
         cases.good(name, "frame", bytes=encode_frame(frame))
     _bad_frames(cases, {name: encode_frame(frame) for name, frame in good.items()})
+    _receipts(cases, encode_frame(good["Receipt"]))
     return cases
+
+
+def _receipts(cases: Cases, receipt: bytes) -> None:
+    by = {"gateway": public("gateway")}
+    swapped = receipt[:3] + receipt[51:99] + receipt[3:51] + receipt[99:]
+    cases.good("a receipt of this gateway", "receipt", bytes=receipt, **by)
+    for name, data in {
+        "a receipt for another parcel": receipt[:3] + b"\0" + receipt[4:],
+        "a receipt for another body": receipt[:19] + b"\0" + receipt[20:],
+        "a receipt in another order": swapped,
+        "a receipt for the first alone": b"\x22\0\1" + receipt[3:51] + receipt[99:],
+    }.items():
+        cases.bad(name, "receipt", error="not-signed", bytes=data, **by)
+    other = {"gateway": public("other gateway")}
+    cases.bad("a receipt of another gateway", "receipt", error="not-signed", bytes=receipt, **other)
 
 
 def _bad_frames(cases: Cases, good: dict[str, bytes]) -> None:
@@ -644,6 +664,10 @@ def _bad_frames(cases: Cases, good: dict[str, bytes]) -> None:
         "no Results": b"\x21" + bytes(6),
         "an unknown result": b"\x21" + bytes(4) + b"\0\1" + bytes(16) + b"\x09" + bytes(4),
         "fewer Results than counted": results[:6] + b"\x0a" + results[7:],
+        "1025 Results": b"\x21" + bytes(4) + b"\x04\1" + bytes(21) * 1025,
+        "an empty Receipt": b"\x22\0\0" + bytes(64),
+        "a Receipt without a signature": b"\x22\0\1" + bytes(48),
+        "a Receipt of 1025": b"\x22\x04\1" + bytes(48) * 1025 + bytes(64),
     }.items():
         cases.bad(name, "frame", bytes=data)
     newer = b"\x02\0\1" + bytes(7) + b"\1" + b"\2" + one[1:]

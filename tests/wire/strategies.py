@@ -29,6 +29,7 @@ from wire.lanes import Lane, LaneRight, WakeRule
 from wire.parcel import Lifetime, Parcel
 from wire.places import Place
 from wire.prekeys import Bundle, Prekey, PrekeyKind
+from wire.receipt import Receipt, Stored
 
 raw16 = st.binary(min_size=16, max_size=16)
 raw32 = st.binary(min_size=32, max_size=32)
@@ -97,6 +98,11 @@ frames: st.SearchStrategy[Frame] = st.one_of(
         st.lists(st.builds(Proved, raw16, parcels), min_size=1, max_size=4).map(tuple),
     ),
     st.builds(Results, times, st.lists(outcomes, min_size=1, max_size=8).map(tuple)),
+    st.builds(
+        Receipt,
+        st.lists(st.builds(Stored, raw16.map(ParcelId), raw32), min_size=1, max_size=4).map(tuple),
+        st.binary(min_size=64, max_size=64),
+    ),
 )
 
 rights = st.builds(

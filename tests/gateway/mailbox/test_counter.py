@@ -16,6 +16,7 @@ from tests.gateway.served import LiveLine, Served, Visitor, letters, open_served
 from wire.frames import Deposit, Outcome, Ping, Proved, Result, Results, encode_frame
 from wire.lanes import Lane, LaneSecret
 from wire.parcel import Parcel
+from wire.receipt import Receipt, Stored
 
 
 @pytest.fixture
@@ -204,3 +205,26 @@ async def test_a_recipient_hears_of_what_came_from_somebody_who_hung_up(served: 
 
     assert await holding
     assert await live.collect(1) == [1]
+
+
+async def test_whoever_asks_gets_a_receipt_for_what_was_stored_and_nothing_else(
+    served: Served,
+) -> None:
+    bob = await served.enrolled()
+    lane = await bob.lane()
+    anna = await served.visitor()
+    headers = {**await anna.opening(lane), "Homepost-Receipt": "1"}
+    line = LiveLine(await anna.connect("/v1/deposit", headers))
+    good, forged, last = letters(lane, 3)
+    refused = Deposit(1, (Proved(bytes(16), forged),))
+    await line.send(Deposit(0, (anna.prove(lane, good), Proved(bytes(16), forged))))
+    answer, receipt = await line.frame(Results), await line.frame(Receipt)
+
+    assert results(answer) == [Result.STORED, Result.LANE_REFUSED]
+    assert receipt.stored == (Stored(good.id, good.body_hash),)
+    receipt.verify(served.channel.gateway)
+    await line.send(refused)
+    assert results(await line.frame(Results)) == [Result.LANE_REFUSED]
+    await line.send(Deposit(2, (anna.prove(lane, last),)))
+    assert results(await line.frame(Results)) == [Result.STORED]  # there was no empty receipt
+    assert (await line.frame(Receipt)).stored == (Stored(last.id, last.body_hash),)

@@ -8,7 +8,8 @@ import pytest
 from gateway.bodies import header_bytes
 from tests.gateway.mailbox.house import parcel
 from tests.gateway.served import Served, letters, open_served
-from wire.frames import Deposit, Ping, Result, Results, decode_frame, encode_frame
+from wire.frames import Deposit, Ping, Proved, Result, Results, decode_frame, encode_frame
+from wire.receipt import Receipt, Stored
 
 
 @pytest.fixture
@@ -87,3 +88,33 @@ async def test_a_revoked_lane_opens_nothing_although_it_was_at_hand(served: Serv
     answer = await anna.ask("POST", "/v1/deposit", body, headers=await anna.opening(lane))
     assert (answer.status, answer.code) == (403, "lane-refused")
     assert await anna.deposit(other, parcel(other)) == [Result.STORED]
+
+
+async def test_a_receipt_comes_after_the_results(served: Served) -> None:
+    lane = await (await served.enrolled()).lane()
+    anna = await served.visitor()
+    one, other = letters(lane, 2)
+    body = encode_frame(Deposit(1, (anna.prove(lane, one), Proved(bytes(16), other))))
+    headers = {**await anna.opening(lane), "Homepost-Receipt": "1"}
+
+    answer = await anna.ask("POST", "/v1/deposit", body, headers=headers)
+
+    size = int.from_bytes(answer.data[:4], "big")
+    results = decode_frame(answer.data[4 : 4 + size])
+    receipt = decode_frame(answer.data[8 + size :])
+    assert isinstance(results, Results)
+    assert isinstance(receipt, Receipt)
+    assert [found.parcel for found in results.outcomes] == [one.id, other.id]
+    assert receipt.stored == (Stored(one.id, one.body_hash),)
+    receipt.verify(served.channel.gateway)
+
+
+async def test_a_receipt_is_asked_for_in_one_way(served: Served) -> None:
+    lane = await (await served.enrolled()).lane()
+    anna = await served.visitor()
+    headers = {**await anna.opening(lane), "Homepost-Receipt": "yes"}
+    body = encode_frame(Deposit(1, (anna.prove(lane, parcel(lane)),)))
+
+    answer = await anna.ask("POST", "/v1/deposit", body, headers=headers)
+
+    assert (answer.status, answer.code) == (400, "malformed")
