@@ -34,6 +34,8 @@ def trouble(error: BaseException) -> Trouble:
     code = getattr(error, "sqlite_errorcode", None)
     if not isinstance(error, sqlite3.Error) or code is None:
         return Trouble.OF_THE_CALLER  # Python's own checks: wrong parameters, a refusal, a bug
+    if code == sqlite3.SQLITE_IOERR_SHMSIZE:
+        return Trouble.FULL  # no room for the index of the log; nothing was written yet
     match code & _PRIMARY:
         case sqlite3.SQLITE_CONSTRAINT:
             return Trouble.OF_THE_CALLER

@@ -4,6 +4,8 @@ disk          the reserve      what is written
 ------------  ---------------  ------------------------------------------------------
 has room      lies there       everything
 becomes full  is given back    only what frees room: acknowledgements, deletions, expiry
+is full at    is given back    as above; without it the store could not even be opened
+a start
 has room      is made again    everything
 """
 
@@ -15,6 +17,8 @@ from typing import Final
 
 RESERVE_BYTES: Final = 16 << 20
 """Bytes: what a full log needs to be copied back, which then makes room for deletions."""
+OPENING_BYTES: Final = 1 << 20
+"""Bytes: what a start writes (the index of the log, a log, a mark of the clock) with room to spare."""
 
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 _CANNOT: Final = (errno.EINVAL, errno.EOPNOTSUPP)
@@ -44,6 +48,13 @@ class Reserve:
         finally:
             os.close(handle)
         return True
+
+    def make_way(self) -> None:
+        """Give the room to a store that is to be opened on a disk that has none."""
+        with suppress(OSError):  # whoever opens the store meets the same trouble, and has words
+            disk = os.statvfs(self.path.parent)
+            if disk.f_bavail * disk.f_frsize < OPENING_BYTES:
+                self.give_back()
 
     def give_back(self) -> None:
         """Give the room to whoever writes next."""

@@ -173,6 +173,7 @@ async def open_database(
     Raises:
         StartupError: the file cannot be served; the sentence says why and what to do.
     """
+    Reserve(path).make_way()
     marker = Marker(path)
     connection = await asyncio.to_thread(_open_file, path, marker, migrations)
     drop_old_copies(path, now=now)

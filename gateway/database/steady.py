@@ -10,7 +10,7 @@ import aiosqlite
 
 from gateway.clock import Clock, ClockMark, SteadyClock
 from gateway.database.sqlite import Database
-from gateway.errors import Refusal
+from gateway.errors import DiskFull, FolderUnusable, Refusal
 
 MARK_EVERY: Final = 60.0
 """Seconds between marks: what a crash can make the clock count twice."""
@@ -23,10 +23,17 @@ async def run_steady_clock(
     """Take the clock up where the last run left it, and mark it until the block ends.
 
     Raises:
+        FolderUnusable: there is no room for a first mark.
         Refusal: the store takes no write.
     """
-    steady = SteadyClock(clock, mark=await database.read(_load))
-    await _save(database, steady)
+    found = await database.read(_load)
+    steady = SteadyClock(clock, mark=found)
+    try:
+        await _save(database, steady)
+    except DiskFull:
+        if found is None:
+            raise FolderUnusable("There is no space left on the disk: free some.") from None
+        # What waits here can be collected all the same; time counted until the next mark returns.
     keeping = asyncio.create_task(_keep(database, steady, every=mark_every), name="clock marks")
     try:
         yield steady

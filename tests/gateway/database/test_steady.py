@@ -1,13 +1,17 @@
 """Steady time goes on across restarts and crashes."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from gateway.clock import MAX_GAP
-from gateway.database import open_database
+from gateway.clock import MAX_GAP, SteadyClock
+from gateway.database import Database, open_database
 from gateway.database.steady import run_steady_clock
+from gateway.errors import DiskFull, FolderUnusable
 from tests.gateway.hands import Hands
 
 DAY = 86_400.0
@@ -66,3 +70,40 @@ async def test_marks_are_kept_while_it_runs(path: Path) -> None:
             )
 
         assert [tuple(row) for row in rows] == [(clock.now(), hands.now())]
+
+
+class Full:
+    """A store on a disk that has no room."""
+
+    def __init__(self, store: Database) -> None:
+        self.read = store.read
+
+    async def write(self, _work: object) -> None:
+        raise DiskFull
+
+
+@asynccontextmanager
+async def full(path: Path, hands: Hands) -> AsyncIterator[SteadyClock]:
+    """Run the clock where nothing can be stored."""
+    async with (
+        open_database(path, on_fatal=lambda reason: None, now=hands.now()) as database,
+        run_steady_clock(cast("Database", Full(database)), hands) as clock,
+    ):
+        yield clock
+
+
+async def test_on_a_full_disk_time_goes_on_from_the_last_mark(path: Path) -> None:
+    hands = Hands()
+    first = await run(path, hands)
+    hands.live(3600)
+    async with full(path, hands) as clock:
+        assert clock.now() == first + 3600
+        hands.live(3600)
+
+    assert await run(path, hands) == first + 7200
+
+
+async def test_without_room_for_a_first_mark_nothing_begins(path: Path) -> None:
+    with pytest.raises(FolderUnusable, match="no space left"):
+        async with full(path, Hands()):
+            pass
