@@ -4,6 +4,7 @@ import errno
 import ipaddress
 import os
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,9 @@ from typing import Final
 from gateway.errors import StartupError
 
 BACKLOG: Final = 128
+TRIES: Final = 100
+"""Free ports that are tried until one is free at every address: connections that ended a moment ago
+may hold half of them at one address and none at another."""
 _LISTENING: Final = "0A"
 """The state LISTEN in /proc/net/tcp. Source: include/net/tcp_states.h of Linux."""
 
@@ -19,7 +23,13 @@ class PortUnusable(StartupError):
     """The port cannot be listened on."""
 
 
-def open_ports(listen: tuple[str, ...], port: int) -> list[socket.socket]:
+Opens = Callable[[str, int], socket.socket]
+"""Returns a socket that listens at an address and port."""
+
+
+def open_ports(
+    listen: tuple[str, ...], port: int, *, opens: Opens | None = None
+) -> list[socket.socket]:
     """Return a listening socket for each address, all on one port.
 
     An address of a kind that this machine lacks (no IPv6) is left out if another remains.
@@ -27,17 +37,38 @@ def open_ports(listen: tuple[str, ...], port: int) -> list[socket.socket]:
     Args:
         listen: IP addresses.
         port: TCP port; 0 takes a free one.
+        opens: opens one of them, unless a test brings its own.
 
     Raises:
         PortUnusable: in use, not allowed, or none of the addresses is this machine's.
     """
+    for _ in range(TRIES if port == 0 else 0):
+        with suppress(_Taken):
+            return _open_all(listen, 0, opens or _open)
+    try:
+        return _open_all(listen, port, opens or _open)
+    except _Taken as taken:
+        raise PortUnusable(_in_use(taken.port)) from None
+
+
+class _Taken(Exception):
+    """Somebody else has the port."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        self.port = port
+
+
+def _open_all(listen: tuple[str, ...], port: int, opens: Opens) -> list[socket.socket]:
     opened: list[socket.socket] = []
     trouble: OSError | None = None
     with ExitStack() as undo:
         for address in listen:
             try:
-                opened.append(undo.enter_context(_open(address, port)))
+                opened.append(undo.enter_context(opens(address, port)))
             except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise _Taken(port) from None
                 if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                     raise PortUnusable(_sentence(error, address=address, port=port)) from None
                 trouble = error
@@ -70,21 +101,21 @@ def _open(address: str, port: int) -> socket.socket:
 
 
 def _sentence(error: OSError, *, address: str, port: int) -> str:
-    match error.errno:
-        case errno.EADDRINUSE:
-            holder = holder_of(port) or "another program"
-            return (
-                f"Port {port} is in use by {holder}. Stop that one, or choose another port: "
-                f"--port {port + 1 if port < 65_535 else port - 1}. Phones that are already paired "
-                "look for the gateway at the port they were told."
-            )
-        case errno.EACCES | errno.EPERM:
-            return (
-                f"This user may not listen on port {port}. Choose one from 1024 on with --port, or "
-                "let systemd grant CAP_NET_BIND_SERVICE."
-            )
-        case _:
-            return f"{address} port {port} cannot be listened on: {error.strerror or error}."
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return (
+            f"This user may not listen on port {port}. Choose one from 1024 on with --port, or "
+            "let systemd grant CAP_NET_BIND_SERVICE."
+        )
+    return f"{address} port {port} cannot be listened on: {error.strerror or error}."
+
+
+def _in_use(port: int) -> str:
+    holder = holder_of(port) or "another program"
+    return (
+        f"Port {port} is in use by {holder}. Stop that one, or choose another port: "
+        f"--port {port + 1 if port < 65_535 else port - 1}. Phones that are already paired "
+        "look for the gateway at the port they were told."
+    )
 
 
 def holder_of(port: int) -> str | None:
@@ -96,9 +127,15 @@ def holder_of(port: int) -> str | None:
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if any(_link(one) in wanted for one in (process / "fd").iterdir()):
-                name = (process / "comm").read_text(errors="replace").strip()
-                return f"{name} (process {process.name})"
+                return f"{_name(process)} (process {process.name})"
     return None
+
+
+def _name(process: Path) -> str:
+    """Return what a process is called; the kernel itself cuts it after 15 characters."""
+    name = (process / "comm").read_text(errors="replace").strip()
+    words = (process / "cmdline").read_text(errors="replace").split("\0")
+    return next((one for one in map(os.path.basename, words) if one.startswith(name)), name)
 
 
 def _listeners(table: str, port: int) -> list[str]:

@@ -1,7 +1,10 @@
 """Opening the TCP port, or saying who sits on it."""
 
+import errno
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -33,6 +36,50 @@ def test_a_port_listens_once_it_is_open() -> None:
         phone.connect(listening.getsockname())
 
         assert phone.getpeername() == listening.getsockname()
+
+
+def test_a_free_port_is_free_at_every_address() -> None:
+    """Others hold at the second address what was free at the first, as after many connections."""
+    tried = list[int]()
+
+    def opens(address: str, port: int) -> socket.socket:
+        if address == "127.0.0.2":
+            tried.append(port)
+            if len(tried) < 4:
+                raise OSError(errno.EADDRINUSE, "in use")
+        return socket.create_server((address, port))
+
+    sockets = open_ports(("127.0.0.1", "127.0.0.2"), 0, opens=opens)
+    ports = {one.getsockname()[1] for one in sockets}
+    for one in sockets:
+        one.close()
+
+    assert len(sockets) == 2
+    assert ports == {tried[-1]}
+    assert len(tried) == 4
+
+
+def test_a_program_is_named_in_full() -> None:
+    """The kernel knows 15 characters of a name; the program's own command has them all."""
+    words = [sys.executable, "-c", _SIT, "homepost-gateway-of-somebody"]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as sitting:
+        assert sitting.stdout is not None
+        port = int(sitting.stdout.readline())
+        holder = holder_of(port)
+        sitting.kill()
+
+    assert holder == f"homepost-gateway-of-somebody (process {sitting.pid})"
+
+
+_SIT = """
+import ctypes, socket, sys
+ctypes.CDLL(None).prctl(15, b"homepost-gateway", 0, 0, 0)  # PR_SET_NAME
+with socket.create_server(("127.0.0.1", 0)) as one:
+    print(one.getsockname()[1], flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_an_address_of_another_machine_is_left_out_if_one_of_ours_remains() -> None:
