@@ -24,16 +24,16 @@ from peer.app import Arrived, Away, Event, Here, Missing, Moved, Peer, Trouble, 
 from peer.codes.errors import CodesError
 from peer.codes.picture import read_code
 from peer.codes.qr import write
+from peer.command import command, program
 from peer.console import Screen, screen
-from peer.errors import NoSuchFile, PeerError
-from peer.items.kinds import MAX_ITEM, File
+from peer.errors import NoSuchFile, PeerError, TooLarge
+from peer.items.kinds import MAX_FILE, File
 from peer.keys.errors import KeysError
 from peer.printing import letter_facts, letter_lines, save_file, status_lines
 from peer.store import FILE_NAME, sentence
 from wire.codes import ContactCode
 from wire.errors import WireError
 
-PROGRAM: Final = "homepost"
 DONE: Final = 0
 FAILED: Final = 1
 INTERRUPTED: Final = 130
@@ -87,9 +87,9 @@ async def _interruptible(work: Awaitable[int]) -> int:
 
 def _home(chosen: Path | None) -> Path:
     if chosen is not None:
-        return chosen.expanduser()
+        return chosen.expanduser().absolute()
     if named := os.environ.get("HOMEPOST_HOME"):
-        return Path(named)
+        return Path(named).absolute()
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data) / "homepost-peer"
 
@@ -102,12 +102,12 @@ def _sentence(text: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     common = _common(argparse.SUPPRESS)
     parser = argparse.ArgumentParser(
-        prog=PROGRAM,
+        prog=program(),
         parents=[_common(None)],
         description="Letters between people. What somebody sends while you are away waits, sealed, "
         "on a box at home.",
-        epilog="Begin with: homepost new --name YOUR-NAME, then pair with your box, then add "
-        "somebody.",
+        epilog=f"Begin with: {command('new --name YOUR-NAME')}, then pair with your box, then "
+        "add somebody.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -195,7 +195,7 @@ async def _new(call: Call) -> int:
         call.screen.tell(
             "new",
             f"Hello, {show.name(peer.name)}. Your keys are in {call.home}.\n"
-            "Next, show a code on your box (homepost-gateway pair) and type: homepost pair CODE",
+            f"Next, show a code on your box, and type: {command('pair CODE')}",
             name=peer.name,
             person=peer.person.text,
             home=str(call.home),
@@ -215,7 +215,8 @@ async def _pair(call: Call) -> int:
         call.screen.tell(
             "paired",
             f"Paired. Your letters wait at {where} from now on.\n"
-            "Next, add somebody: homepost card shows your code, homepost add reads theirs.",
+            "Next, add somebody. One of you shows a code, the other reads it:\n"
+            f"    {command('card')}\n    {command('add CODE')}",
             places=[str(one) for one in places],
         )
     return DONE
@@ -280,7 +281,7 @@ def _tell_added(call: Call, name: str, *, verified: bool) -> None:
     doubt = "" if verified else " Nobody compared the check codes, so it may be somebody else."
     call.screen.tell(
         "added",
-        f"{shown} is your contact now.{doubt}\nWrite with: homepost send {_word(shown)} TEXT",
+        f"{shown} is your contact now.{doubt}\nWrite with: {command('send')} {_word(shown)} TEXT",
         name=name,
         verified=verified,
     )
@@ -293,7 +294,7 @@ async def _contacts(call: Call) -> int:
         lines = [_contact_line(one.name, one.verified, one.blocked) for one in found]
         call.screen.tell(
             "contacts",
-            "\n".join(lines) or "You have no contacts yet. Add somebody with: homepost card",
+            "\n".join(lines) or f"You have no contacts yet. Add somebody with: {command('card')}",
             contacts=[
                 {
                     "name": one.name,
@@ -372,7 +373,7 @@ async def _send(call: Call) -> int:
             text = await asyncio.to_thread(sys.stdin.read)
         state = await peer.send(arguments.name, text.rstrip("\n"), file)
         sent = state.text[0].upper() + state.text[1:]
-        later = " It is tried again with every command, and by homepost watch."
+        later = f" It is tried again with every command, and by {command('watch')}."
         call.screen.tell(
             "sent",
             show.text(f"{sent}.{later if state.waiting else ''}"),
@@ -468,12 +469,21 @@ def _file(path: Path) -> File:
 
     Raises:
         NoSuchFile: there is none, or it cannot be read.
+        TooLarge: it fits into no letter.
     """
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_ITEM + 1)
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_FILE:
+                raise TooLarge(
+                    f"{path.name} has {size} bytes; at most {MAX_FILE} fit in a letter. Larger"
+                    " things cannot be sent yet; make a picture smaller"
+                )
+            data = file.read(MAX_FILE + 1)
     except OSError as error:
-        raise NoSuchFile(f"{path} cannot be read ({error.strerror}); check the name") from None
+        raise NoSuchFile(
+            f"{path} cannot be read ({error.strerror}); check the name, and whether it is yours"
+        ) from None
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return File(path.name, kind, data)
 

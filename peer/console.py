@@ -187,17 +187,22 @@ def code_screen(text: str, *, expires: int, out: TextIO) -> str:
     notes = [
         "MY CODE",
         "",
-        "1  The other person scans it, or",
-        "   types: add, and this line.",
+        "1  The other phone scans it, or",
+        "   adds the line that begins HPC1.",
         "2  Compare what both screens show.",
         "",
         f"For one person, until {until}.",
     ]
     room, terminal = qr.size(text), shutil.get_terminal_size()
-    if not qr.drawable(out) or terminal.columns < room.columns or terminal.lines < room.rows:
+    beside = terminal.columns >= room.columns + 3 + NOTES_WIDTH
+    rows = room.rows + -(-len(text) // terminal.columns) + (1 if beside else len(notes) + 3)
+    if not qr.drawable(out) or terminal.columns < room.columns or terminal.lines < rows:
+        if qr.drawable(out):
+            columns = max(room.columns, terminal.columns)
+            notes += ["", f"For a QR: a window of {columns} x {rows}, or the option --png FILE."]
         return "\n".join(["", *notes, "", text, ""])
     drawn = qr.terminal(text).splitlines()
-    if terminal.columns < room.columns + 3 + NOTES_WIDTH:
+    if not beside:
         return "\n".join(["", *drawn, "", *notes, "", text, ""])
     top = (len(drawn) - len(notes)) // 2
     for row, note in enumerate(notes, start=top):

@@ -26,6 +26,8 @@ Exit statuses: 1 for all of these, 2 for a command that was not understood.
 
 from typing import ClassVar
 
+from peer.command import command
+
 
 class PeerError(Exception):
     """Something did not happen, and the sentence says what to do about it."""
@@ -41,7 +43,7 @@ class NoPerson(PeerError):
 
     def __init__(self) -> None:
         super().__init__(
-            "there is nobody on this phone yet; begin with: homepost new --name YOUR-NAME"
+            "there is nobody on this phone yet; begin with: " + command("new --name YOUR-NAME")
         )
 
 
@@ -70,7 +72,8 @@ class NotPaired(PeerError):
 
     def __init__(self) -> None:
         super().__init__(
-            "this phone has no gateway yet; show a code on the box and type: homepost pair CODE"
+            "this phone has no gateway yet; show a code on the box and type: "
+            + command("pair CODE")
         )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from peer import show
+from peer.command import command
 from peer.errors import CannotSave
 from peer.items.kinds import File
 from peer.letterbox import Shown
@@ -55,7 +56,7 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     gateway, places = status["gateway"], ", ".join(status["places"])
     match gateway:
         case "none":
-            box = "none yet; show a code on the box and type: homepost pair CODE"
+            box = f"none yet; show a code on the box and type: {command('pair CODE')}"
         case "answers":
             box = f"answers at {places}"
         case why:
@@ -143,4 +144,4 @@ def _file_line(file: File, saved: Path | None, *, ours: bool) -> str:
         return what
     if saved is not None:
         return f"{what} saved as {show.text(str(saved))}"
-    return f"{what} keep it with: homepost read --all --save FOLDER"
+    return f"{what} keep it with: {command('read --all --save FOLDER')}"

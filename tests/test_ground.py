@@ -261,6 +261,21 @@ def test_an_extra_is_added_when_a_command_needs_it(ready: Copy) -> None:
     assert (ready.folder / ".venv" / "installed").read_text().split()[1:] == ["peer"]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("status",), "phone new"),
+        (("--home", "ben", "status"), "phone --home ben new"),
+        (("--home=my ben", "status"), "phone --home 'my ben' new"),
+    ],
+)
+def test_the_phones_advice_can_be_copied(ready: Copy, words: tuple[str, ...], said: str) -> None:
+    result = ready.run("phone", *words)
+
+    assert result.returncode == 1
+    assert f"'{ready.folder}/run' {said} --name YOUR-NAME" in result.stderr
+
+
 def test_a_changed_list_of_needs_is_installed_at_the_next_start(ready: Copy) -> None:
     with (ready.folder / "pyproject.toml").open("a", encoding="utf-8") as project:
         project.write("\n# changed\n")

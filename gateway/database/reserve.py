@@ -18,7 +18,7 @@ from typing import Final
 RESERVE_BYTES: Final = 16 << 20
 """Bytes: what a full log needs to be copied back, which then makes room for deletions."""
 OPENING_BYTES: Final = 1 << 20
-"""Bytes: what a start writes (the index of a log, a log, a mark of the clock), and room to spare."""
+"""Bytes: what a start writes (the index of a log, a mark of the clock), with room to spare."""
 
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 _CANNOT: Final = (errno.EINVAL, errno.EOPNOTSUPP)

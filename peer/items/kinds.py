@@ -32,6 +32,8 @@ NONCE_BYTES: Final = 16
 MAX_ITEM: Final = 1_000_000
 """Bytes of the largest item: with its envelope it fits in one parcel, for ten devices too."""
 MAX_TEXT: Final = 65_535
+MAX_FILE: Final = MAX_ITEM - MAX_TEXT - 1024
+"""Bytes of a file: what an item holds beside the longest text, two names and a head."""
 MAX_FILE_NAME: Final = 255
 MAX_FILE_TYPE: Final = 127
 MAX_RANGES: Final = 64
@@ -95,7 +97,7 @@ class Letter:
             file = File(name, file.type, file.data)
             _fits("the file's name", name.encode("utf-8"), MAX_FILE_NAME)
             _fits("the file's type", file.type.encode("utf-8"), MAX_FILE_TYPE)
-            _fits("the file", file.data, MAX_ITEM - MAX_TEXT - 1024)
+            _fits("the file", file.data, MAX_FILE)
         return cls(text, file)
 
 

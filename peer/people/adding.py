@@ -42,6 +42,8 @@ KEPT_SECONDS: Final = 3600.0
 """How long a state is kept once its code is over."""
 CLOCKS_APART: Final = 3600.0
 """By how much the clock of the phone that shows a code may be ahead of ours."""
+GOOD_SECONDS: Final = CONTACT_CODE_SECONDS / 2
+"""How long a code that nobody has answered must still be good to be shown again."""
 ANSWER_SECONDS: Final = 120.0
 """How long the other phone may take for its next message: two people compare six digits."""
 
@@ -68,8 +70,9 @@ class Adding:
 
         Args:
             gateway: ours, logged in.
-            go_on: whether to go on with an addition that was cut off after somebody had answered;
-                no, while another process of this phone may be at it.
+            go_on: whether to go on with an addition that was cut off: one that somebody had
+                answered, or whose code is good for a while; no, while another process of this phone
+                may be at it.
 
         Raises:
             NotPaired, GatewayNotThere, WrongGateway, GatewayRefused
@@ -94,14 +97,24 @@ class Adding:
         return host
 
     def _cut_off(self) -> Host | None:
-        """Return our newest addition that somebody had answered when it was cut off."""
-        here = fingerprint(self.me.needs_home().gateway)
+        """Return our newest addition that somebody had answered when it was cut off.
+
+        Else one whose code is still good for a while: whoever ends the command and calls it again
+        would otherwise soon hold as many slots open as a seat may.
+        """
+        home = self.me.needs_home()
         rows = self.store.db.execute(
             "SELECT state FROM exchange WHERE person IS NULL AND expires > ? ORDER BY expires DESC",
             (self.now(),),
         ).fetchall()
-        hosts = (Host.load(state) for (state,) in rows)
-        return next((one for one in hosts if one.one and one.code.gateway == here), None)
+        hosts = [Host.load(state) for (state,) in rows]
+        here = [one for one in hosts if one.code.gateway == fingerprint(home.gateway)]
+        fresh = [
+            one
+            for one in here
+            if one.code.expires - self.now() > GOOD_SECONDS and one.code.place == home.places[0]
+        ]
+        return next((one for one in (*(one for one in here if one.one), *fresh)), None)
 
     async def show(self, gateway: GatewayClient, host: Host, *, ask: Ask | None) -> Contact:
         """Wait for whoever reads the code, and make them a contact.

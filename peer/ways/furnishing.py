@@ -7,6 +7,7 @@ runs before everything else that needs the gateway, and costs nothing when nothi
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from peer.errors import GatewayRefused
@@ -40,7 +41,7 @@ async def at_home(store: Store, me: Me, *, now: float) -> AsyncIterator[GatewayC
         NotPaired, GatewayNotThere, WrongGateway, GatewayRefused
     """
     home, certificates = me.needs_home(), Certificates(store)
-    destination = certificates.of(home.gateway, home.places)
+    destination = replace(certificates.of(home.gateway, home.places), ours=True)
     async with connect(destination, learned=certificates.learn) as connection:
         gateway = GatewayClient(connection, me.signs)
         try:

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 
 import aiohttp
 
+from peer.command import command
 from peer.errors import GatewayNotThere, GatewayRefused, WrongGateway
 from peer.ways.tls import CONNECT_SECONDS, look_at, named, pinned
 from wire.auth import BEARER_BYTES, NONCE_BYTES, Channel, LaneOpening, Login, Purpose
@@ -78,6 +79,8 @@ class Destination:
     gateway: GatewayId
     places: tuple[Place, ...]
     certificate: bytes | None
+    ours: bool = False
+    """Whether it is our own, whose address its holder can correct."""
 
 
 Learned = Callable[[GatewayId, bytes], None]
@@ -196,7 +199,9 @@ class Connection:
                     await self._learn(place)
                 self._place = place
                 return
-            except (GatewayNotThere, WrongGateway) as error:
+            except GatewayNotThere:
+                trouble = trouble or GatewayNotThere(self._not_there())
+            except WrongGateway as error:
                 trouble = trouble or error
         raise trouble or GatewayNotThere(self._not_there())
 
@@ -223,9 +228,10 @@ class Connection:
 
     def _not_there(self) -> str:
         where = ", ".join(str(one) for one in self._destination.places) or "any known address"
+        moved = f" If its address has changed, type: {command('gateway --host ADDRESS')}"
         return (
             f"no gateway answers at {where}. Is the box on, and is this device in its network?"
-            " If its address has changed, type: homepost gateway --host ADDRESS"
+            + moved * self._destination.ours
         )
 
 

@@ -117,10 +117,7 @@ def _vouched(der: bytes, expected: Expected) -> GatewayId:
     return gateway
 
 
-_NOT_THERE: Final = (
-    "no gateway answers at {}. Is the box on, and is this device in its network? If its address has"
-    " changed, type: homepost gateway --host ADDRESS"
-)
+_NOT_THERE: Final = "no gateway answers at {}. Is the box on, and is this device in its network?"
 _WRONG: Final = (
     "somebody else answers where the gateway should be; nothing was sent to them. Look at its"
     " address, and if the box was set up anew, pair with it again"

@@ -449,6 +449,14 @@ def test_two_people_add_each_other(friends: Friends, tmp_path: Path, call: Call)
     assert stat.S_IMODE(qr.stat().st_mode) == 0o600
 
 
+def test_a_picture_that_cannot_be_written_uses_up_no_code(friends: Friends, call: Call) -> None:
+    """A gateway holds three slots for a seat: the fourth mistake must not be refused by it."""
+    home = friends.ana.home
+    for _ in range(4):
+        trouble(call(home, "card", "--png", home / "no" / "x.png", "--json"), "cannot-write")
+        trouble(call(home, "card", "--svg", home / "x.bmp", "--json"), "unknown-format", ".svg")
+
+
 def test_codes_that_add_nobody_are_refused_in_words(friends: Friends, call: Call) -> None:
     box, home = friends.box, friends.ana.home
     _, text = friends.town.do(shown_by(box))
@@ -575,7 +583,7 @@ def test_letters_that_cannot_be_written_are_refused_in_words(
     trouble(send("Bob", "hello"), "no-such-contact", "'Bob'", "your contacts are: Ben")
     trouble(send("Bob"), "no-such-contact")
     trouble(send("Ben", "a" * 70_000), "too-large", "larger things")
-    trouble(send("Ben", "look", "--file", film), "too-large", "larger things")
+    trouble(send("Ben", "look", "--file", film), "too-large", "1100000 bytes", "Larger things")
     trouble(send("Ben", "--file", tmp_path / "gone.txt"), "no-such-file", "check the name")
     trouble(send("Ben", "--file", tmp_path), "no-such-file", "check the name")
     assert call(home, "read", "--all", "--json").last["letters"] == []

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import re
 import termios
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -253,7 +254,13 @@ def test_a_code_that_goes_into_a_file_is_text_alone(hand: Hand) -> None:
 
 @pytest.mark.parametrize(
     ("columns", "lines", "drawn", "beside"),
-    [(120, 50, True, True), (60, 60, True, False), (40, 60, False, False), (120, 20, False, False)],
+    [
+        (120, 50, True, True),
+        (60, 60, True, False),
+        (60, 30, False, False),  # the notes would push its top off the screen
+        (40, 60, False, False),
+        (120, 20, False, False),
+    ],
 )
 def test_a_terminal_shows_a_qr_where_there_is_room(
     terminal: tuple[int, TextIO, TextIO],
@@ -272,3 +279,22 @@ def test_a_terminal_shows_a_qr_where_there_is_room(
     assert CODE in screen.splitlines()
     assert ("█" in screen) is drawn
     assert ("\x1b" in title) is beside
+    assert ("For a QR" in screen) is not drawn
+    assert len(screen.splitlines()) < lines or not drawn
+
+
+def test_the_window_that_is_asked_for_shows_a_qr(
+    terminal: tuple[int, TextIO, TextIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, writes = terminal
+    for columns in (40, 60, 80, 120):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setenv("LINES", "24")
+        small = code_screen(CODE, expires=EXPIRES, out=writes)
+        [(wider, longer)] = re.findall(r"a window of (\d+) x (\d+),", small)
+        monkeypatch.setenv("COLUMNS", wider)
+        monkeypatch.setenv("LINES", longer)
+        large = code_screen(CODE, expires=EXPIRES, out=writes)
+
+        assert "█" not in small
+        assert "█" in large

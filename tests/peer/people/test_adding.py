@@ -380,6 +380,62 @@ async def test_nobody_comes_until_the_code_is_over(house: Household) -> None:
     nobody_was_added(ana)
 
 
+# The command that shows a code is ended, and called again
+
+
+async def show_and_end(phone: Phone) -> ContactCode:
+    """Show a code, and end the command before anybody has read it."""
+    meeting = Meeting(phone, phone)
+    showing = asyncio.ensure_future(meeting.show())
+    code = await asyncio.shield(meeting.shown)
+    await end(showing)
+    return code
+
+
+async def test_whoever_ends_the_command_and_shows_again_shows_the_same_code(
+    house: Household,
+) -> None:
+    """A seat has three slots open at most: a person who tries five times is not shut out."""
+    _, ana, ben = await pair_of(house)
+    codes = [await show_and_end(ana) for _ in range(5)]
+    meeting = Meeting(ana, ben)
+    await meeting.hold()
+
+    assert {*codes, await meeting.shown} == {codes[0]}
+    await they_write(ana, ben)
+
+
+async def test_a_code_that_is_soon_over_is_not_shown_again(house: Household) -> None:
+    _, ana, ben = await pair_of(house)
+    first = await show_and_end(ana)
+    house.hands.live(CONTACT_CODE_SECONDS / 2)
+    meeting = Meeting(ana, ben)
+    await meeting.hold()
+
+    assert (await meeting.shown).slot != first.slot
+
+
+async def test_two_commands_at_once_show_two_codes(house: Household) -> None:
+    _, ana, _ = await pair_of(house)
+    async with AsyncExitStack() as stack:
+        beside = await also(stack, ana)
+        shown = [Meeting(ana, ana), Meeting(beside, beside)]
+        showing = [asyncio.ensure_future(one.show()) for one in shown]
+        codes = {(await asyncio.shield(one.shown)).slot for one in shown}
+        await end(*showing)
+
+    assert len(codes) == 2
+
+
+async def test_a_code_that_was_used_is_not_shown_again(house: Household) -> None:
+    _, ana, ben = await pair_of(house)
+    first, second = Meeting(ana, ben), Meeting(ana, ben)
+    await first.hold()
+    await second.hold()
+
+    assert (await first.shown).slot != (await second.shown).slot
+
+
 # Lost answers and dead batteries
 
 
@@ -461,7 +517,7 @@ async def test_a_guest_whose_battery_dies_goes_on_with_the_same_code(
 
 @pytest.mark.parametrize("when", When)
 @pytest.mark.parametrize("step", range(2, HOST_HEARS))
-async def test_a_host_whose_battery_dies_before_she_heard_anybody_shows_a_new_code(
+async def test_a_host_whose_battery_dies_before_she_heard_anybody_goes_on_with_her_code(
     house: Household, step: int, when: When
 ) -> None:
     box, ana, ben = await pair_of(house)
@@ -475,7 +531,7 @@ async def test_a_host_whose_battery_dies_before_she_heard_anybody_shows_a_new_co
         await end(reading)
         again = await befriend(ana, ben)
     if meeting.shown.done():
-        assert again.shown.result() != meeting.shown.result()
+        assert again.shown.result() == meeting.shown.result()
     await they_write(ana, ben)
 
 
