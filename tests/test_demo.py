@@ -8,7 +8,7 @@ import pytest
 
 from demo.__main__ import main
 from demo.chapters import CHAPTERS, Story
-from demo.stage import Box, StepFailed, run, stage
+from demo.stage import Box, Stage, StepFailed, run, stage
 
 ROOT = Path(__file__).parent.parent
 HANGS = 300.0
@@ -37,6 +37,20 @@ def test_a_chapter_can_be_told_alone(chapter: str) -> None:
     told = tell(chapter)
 
     assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_no_line_is_longer_than_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    story = Story(Stage(Path("nowhere")))
+    story.say("A small computer starts a gateway, and it makes itself a key.")
+    story.check(True, "it runs, and nobody is paired with it yet", otherwise="")
+    lines = capsys.readouterr().out.splitlines()
+
+    assert max(map(len, lines)) <= 30
+    assert lines[0] == "  A small computer starts a"
+    assert lines[-1] == "    paired with it yet"
 
 
 def test_an_unknown_chapter_is_answered_with_those_there_are(
