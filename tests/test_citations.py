@@ -16,6 +16,7 @@ import pytest
 
 import gateway
 from gateway.errors import Refusal
+from tests.gateway.served import open_served
 from wire.errors import WireError
 
 ROOT: Final = Path(__file__).parent.parent
@@ -66,6 +67,25 @@ def files() -> Iterator[Path]:
 )
 def test_a_citation_is_read_as_it_is_meant(text: str, numbers: list[str]) -> None:
     assert cited(text) == numbers
+
+
+async def test_every_request_that_phones_can_make_is_described(tmp_path: Path) -> None:
+    async with open_served(tmp_path) as served:
+        rules = list(served.gateway.app.url_map.iter_rules())
+    text = re.sub(r"\s+", " ", SPECIFICATION)
+    asked = {
+        f"{method} {re.sub(r'<(?:int:)?(slot|number)>', _in_words, rule.rule)}"
+        for rule in rules
+        for method in rule.methods or ()
+        if method not in ("HEAD", "OPTIONS") and rule.endpoint != "static"
+    }
+
+    assert {"POST /v1/login", "PUT /v1/rendezvous/SLOT/N", "GET /v1/mailbox"} <= asked
+    assert [one for one in sorted(asked) if not re.search(rf"`{re.escape(one)}[`?]", text)] == []
+
+
+def _in_words(part: re.Match[str]) -> str:
+    return {"slot": "SLOT", "number": "N"}[part[1]]
 
 
 def test_every_section_that_is_cited_exists() -> None:

@@ -21,6 +21,8 @@ from wire.kdf import framed, hash32
 
 MAC_BYTES: Final = 32
 NONCE_BYTES: Final = 16
+MAX_PLACES: Final = 16
+"""Places in an answer: a phone keeps the first few."""
 MAX_TRIES: Final = 5
 """Wrong guesses after which a code is burnt."""
 REQUEST_LIMIT: Final = MAX_CHAIN * MAX_STATEMENT + 1024
@@ -135,7 +137,7 @@ class PairAnswer:
         fields = Fields.read(data, limit=cls.LIMIT, what="pairing answer")
         fields.version(0, known=1)
         state = PairingState(fields.integer(1, low=min(PairingState), high=max(PairingState)))
-        nonce, places = fields.raw(2, size=NONCE_BYTES), fields.list(3, limit=16)
+        nonce, places = fields.raw(2, size=NONCE_BYTES), fields.list(3, limit=MAX_PLACES)
         fields.end()
         texts = [one for one in places if isinstance(one, str) and len(one.encode()) <= MAX_PLACE]
         if len(texts) != len(places):

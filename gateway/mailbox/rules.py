@@ -5,7 +5,7 @@
                      or, before a deposit is refused for space, once some device has acknowledged it
     a deposit fits   if its lane has room, and the seat has: nine tenths of it for most lanes, the
                      last tenth only for those that may use it (letters)
-    a cursor proves  a restore, if it names what this mailbox has never said (docs/protocol.md §5.4)
+    a cursor proves  a restore, if it names what this mailbox has never said (docs/protocol.md §5.5)
 
 Times are steady seconds, sizes bytes.
 """
@@ -180,7 +180,7 @@ def acknowledged_by_some(devices: Sequence[Progress]) -> int:
 
 
 def judge(cursor: Cursor, known: Known) -> Verdict:
-    """Return what a device's cursor says about this mailbox (docs/protocol.md §5.4).
+    """Return what a device's cursor says about this mailbox (docs/protocol.md §5.5).
 
     A number above what the device acknowledged, whose parcel we know nothing of, counts as proof:
     going on after it could step over parcels that came since a restore, and those would be lost.

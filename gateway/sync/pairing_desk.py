@@ -24,7 +24,7 @@ from wire.check_code import digits, pictures
 from wire.codes import GATEWAY_CODE_SECONDS, SECRET_BYTES, GatewayCode
 from wire.errors import CardRejected, WireError
 from wire.ids import PersonId
-from wire.pairing import NONCE_BYTES, PairAnswer, PairingState, PairRequest
+from wire.pairing import MAX_PLACES, NONCE_BYTES, PairAnswer, PairingState, PairRequest
 from wire.places import Place
 
 log = logging.getLogger(__name__)
@@ -269,7 +269,8 @@ class PairingDesk:
 
     def _answer(self, state: PairingState, nonce: bytes) -> PairAnswer:
         paired = state is PairingState.PAIRED
-        return PairAnswer(state, nonce, tuple(map(str, self._places())) if paired else ())
+        places = self._places()[:MAX_PLACES] if paired else ()
+        return PairAnswer(state, nonce, tuple(map(str, places)))
 
     def _code_of(self, request: PairRequest) -> Code | None:
         fitting = (one.code for one in self._codes if one.code.fits(request, channel=self._channel))

@@ -3,7 +3,7 @@
 A one-time key is handed out once: it is deleted in the transaction that hands it out, and an upload
 that is repeated later brings no key back, because the ids of a device only rise. When none is left
 the bundle carries the last resort alone. A lane gets one bundle of a device an hour and three in
-thirty days, so that nobody can empty the pool (docs/protocol.md §10.2).
+thirty days, so that nobody can empty the pool (docs/protocol.md §10.3).
 """
 
 import asyncio

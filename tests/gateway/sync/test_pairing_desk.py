@@ -33,7 +33,7 @@ from wire.auth import Channel
 from wire.check_code import digits, pictures
 from wire.codes import GatewayCode
 from wire.ids import GatewayId
-from wire.pairing import MAX_TRIES, PairingState, PairRequest
+from wire.pairing import MAX_PLACES, MAX_TRIES, PairAnswer, PairingState, PairRequest
 from wire.places import Place
 
 CHANNEL = Channel(GatewayId(b"g" * 32), b"c" * 32)
@@ -64,14 +64,14 @@ class Hall:
 
 
 @asynccontextmanager
-async def open_hall(path: Path) -> AsyncIterator[Hall]:
+async def open_hall(path: Path, *, places: tuple[Place, ...] = PLACES) -> AsyncIterator[Hall]:
     async with open_office(path) as office:
         revoked: list[CardChange] = []
         desk = PairingDesk(
             office.sync,
             channel=CHANNEL,
             clock=office.hands,
-            places=lambda: PLACES,
+            places=lambda: places,
             on_change=revoked.append,
         )
         yield Hall(office, desk, revoked)
@@ -217,6 +217,19 @@ async def test_a_strangers_no_does_not_kill_the_code_of_another(hall: Hall) -> N
     with pytest.raises(CodeWrong):
         await hall.desk.refuse(asks(b"g" * 16, channel=CHANNEL))
     assert (await hall.desk.ask(request)).state is PairingState.WAITING
+
+
+async def test_a_phone_is_told_no_more_places_than_an_answer_holds(tmp_path: Path) -> None:
+    many = tuple(Place(f"box-{number}.example", 4433) for number in range(MAX_PLACES + 1))
+    async with open_hall(tmp_path / "store.sqlite", places=many) as hall:
+        shown = hall.desk.show()
+        request = hall.request(shown)
+        await hall.desk.ask(request)
+        await hall.desk.say(shown.id, same=True)
+        answer = await hall.desk.ask(replace(request, confirmed=True))
+
+    assert answer.places == tuple(map(str, many[:MAX_PLACES]))
+    assert PairAnswer.decode(answer.encode()) == answer
 
 
 async def test_a_newer_code_replaces_the_one_that_was_open(hall: Hall) -> None:
