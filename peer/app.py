@@ -22,6 +22,7 @@ from peer.letterbox import Letterbox, Shown, Trouble
 from peer.me import Me
 from peer.people.adding import Adding
 from peer.people.contacts import Contact, Contacts
+from peer.people.freshness import Freshness
 from peer.people.lanes import Lanes
 from peer.people.pairing import Ask, Pairing
 from peer.store import Store, open_store
@@ -323,7 +324,7 @@ class Peer:
                     mailbox, gateway = await client.status(), "answers"
             except (*AWAY, GatewayRefused) as trouble:
                 gateway = str(trouble)
-        sending = self._sending()
+        sending, fresh = self._sending(), Freshness(self._store, me, now=self._now)
         waiting = await sending.deliver()
         return {
             "name": me.name,
@@ -343,7 +344,7 @@ class Peer:
                 for one in self.contacts.all()
                 if self._store.note(f"behind/{one.person.text}") is not None
             ],
-            "cards_stale": [one.name for one in self.contacts.all() if one.card.stale(self._now())],
+            "cards_stale": [one.name for one in self.contacts.all() if fresh.stale(one.card)],
         }
 
     # Inside

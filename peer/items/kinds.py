@@ -40,6 +40,7 @@ MAX_RANGES: Final = 64
 MAX_NUMBER: Final = (1 << 63) - 1
 MAX_STATEMENTS: Final = 64
 MAX_STATEMENT: Final = 4096
+MAX_NOTE: Final = 512
 _KNOWN_FIELDS: Final = frozenset(range(8))
 
 
@@ -136,9 +137,11 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class CardUpdate:
-    """Signed statements that continue the author's card."""
+    """Signed statements that continue the author's card, and how long it is fresh."""
 
     statements: tuple[bytes, ...]
+    fresh: bytes = b""
+    """A freshness note of the newest of them; empty where their own time is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +264,10 @@ def _written(content: Content) -> tuple[int, Value]:
             return Kind.GONE.value, {0: device.raw, 1: _range_values(ranges)}
         case Heartbeat():
             return Kind.HEARTBEAT.value, {}
-        case CardUpdate(statements):
+        case CardUpdate(statements, b""):
             return Kind.CARD.value, {0: list(statements)}
+        case CardUpdate(statements, fresh):
+            return Kind.CARD.value, {0: list(statements), 1: fresh}
         case Lanes(lanes):
             return Kind.LANES.value, {0: [[int(one), secret.raw] for one, secret in lanes]}
         case Reset(device, highest, ranges):
@@ -320,7 +325,7 @@ def _card(fields: Fields) -> CardUpdate:
         if not isinstance(value, bytes) or len(value) > MAX_STATEMENT:
             raise Malformed("a statement is a byte string of at most 4096 bytes")
         statements.append(value)
-    return CardUpdate(tuple(statements))
+    return CardUpdate(tuple(statements), fields.raw(1, limit=MAX_NOTE) if fields.has(1) else b"")
 
 
 def _lanes(fields: Fields) -> Lanes:

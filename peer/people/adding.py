@@ -19,6 +19,7 @@ from peer.keys.minting import private_bundle
 from peer.keys.primitives import system_random
 from peer.me import Certificates, Me
 from peer.people.contacts import Contact, Contacts, follow
+from peer.people.freshness import Freshness
 from peer.people.lanes import Lanes
 from peer.store import Store
 from peer.ways.furnishing import furnish
@@ -29,6 +30,7 @@ from peer.ways.gateway_client import (
     connect,
     patiently,
 )
+from peer.ways.outgoing import Outgoing
 from peer.ways.tls import look_at, with_fingerprint
 from wire.codes import CONTACT_CODE_SECONDS, ContactCode, fingerprint
 from wire.errors import WireError
@@ -268,7 +270,10 @@ class Adding:
         self._refuse_revoked(theirs, held=contacts.of(met.person))
         remember(self.store.vault, met, now=now)
         Lanes(self.store.db).take(met.person, theirs.lanes)
-        return contacts.add(theirs.card, introduced=theirs.name, verified=verified, now=now)
+        contact = contacts.add(theirs.card, introduced=theirs.name, verified=verified, now=now)
+        if Freshness(self.store, self.me, now=self.now).mine:  # the exchange has no room for it
+            Outgoing(self.store, self.me, now=self.now).tell_card(contact)
+        return contact
 
     def _refuse_blocked(self, person: PersonId, *, compared: bool) -> None:
         """Refuse lanes to somebody who is blocked, unless two people stand there and compare."""

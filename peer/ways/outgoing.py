@@ -21,6 +21,7 @@ from peer.keys.letters import Letters
 from peer.keys.signed_items import SignedItem, read_item, write_item
 from peer.me import Me
 from peer.people.contacts import Contact, Contacts
+from peer.people.freshness import Freshness
 from peer.store import Store
 from peer.ways.outbox import KEEP_SECONDS
 from wire.ids import GatewayId, ItemId, ParcelId, PersonId
@@ -160,11 +161,13 @@ class Outgoing:
         return row is not None
 
     def tell_card(self, to: Contact) -> None:
-        """Send my card as it stands, once for each of its positions."""
+        """Send my card as it stands, once for each of its positions and as often as prolonged."""
         card, name = self._me.card, f"card-to/{to.person.text}"
-        if self._store.note(name) != card.position.hash:
-            self._store.keep_note(name, card.position.hash)
-            self.put(to, CardUpdate(card.chain))
+        fresh = Freshness(self._store, self._me, now=self._now).mine
+        mark = card.position.hash + fresh[-16:]
+        if self._store.note(name) != mark:
+            self._store.keep_note(name, mark)
+            self.put(to, CardUpdate(card.chain, fresh))
 
     def seal(self, waiting: Waiting, contact: Contact, bundles: Sequence[Bundle]) -> None:
         """Seal an item that waits for prekeys, unless another process has done it meanwhile.

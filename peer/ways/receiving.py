@@ -25,6 +25,7 @@ from peer.items.kinds import (
 from peer.keys.letters import Letters, Received, Refused
 from peer.me import Me
 from peer.people.contacts import Contact, Contacts
+from peer.people.freshness import Freshness
 from peer.people.lanes import Lanes as LaneBook
 from peer.store import Store
 from peer.ways.outgoing import Outgoing
@@ -239,8 +240,9 @@ class Receiving:
                 self._outgoing.answer(contact, resend)
             case Gone() as gone:
                 self._letters.take_gone(contact.person, gone)
-            case CardUpdate(statements):
-                self._contacts.take_statements(contact, statements)
+            case CardUpdate(statements, fresh):
+                card = self._contacts.take_statements(contact, statements)
+                Freshness(self._store, self._me, now=self._now).take(card, fresh)
             case Lanes(lanes):
                 self._lanes.take(contact.person, lanes)
             case Reset() as reset:

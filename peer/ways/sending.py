@@ -16,6 +16,7 @@ from peer.keys.errors import KeysError, NeedsBundles
 from peer.keys.letters import Letters
 from peer.me import Certificates, Me
 from peer.people.contacts import Contact, Contacts
+from peer.people.freshness import Freshness
 from peer.people.lanes import Lanes
 from peer.store import Store
 from peer.ways.gateway_client import DepositClient, connect
@@ -344,6 +345,10 @@ class Sending:
             return
         with self._store.transaction():
             self.outgoing.tidy()
+            if Freshness(self._store, self._me, now=self._now).renew():
+                for contact in self._contacts.all():
+                    if not contact.blocked:
+                        self.outgoing.tell_card(contact)
             self._store.vault.tidy(now)
             self._store.keep_note("tidied", int(now).to_bytes(8, "big"))
 

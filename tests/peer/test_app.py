@@ -396,6 +396,7 @@ async def test_status_says_how_things_are(home: Household) -> None:
 
 
 async def test_a_card_that_is_withheld_shows_with_the_next_letter(home: Household) -> None:
+    """A8: the letter says where its author's card stands."""
     box, anna, ben = await two(home)
     await they_write(anna, ben)
     await (await home.box()).pair(ben)
@@ -413,12 +414,31 @@ async def test_a_card_that_is_withheld_shows_with_the_next_letter(home: Househol
 
 
 async def test_a_card_that_nobody_renewed_is_called_out_of_date(home: Household) -> None:
+    """A8: whoever is shown an old card for long enough is warned, although nobody says anything."""
     _, anna, _ben = await two(home)
     before = (await anna.peer.status())["cards_stale"]
     home.hands.live(91 * 86_400.0)
 
     assert before == []
     assert (await anna.peer.status())["cards_stale"] == ["Ben"]
+
+
+async def test_cards_of_people_who_are_there_are_never_out_of_date(home: Household) -> None:
+    """A8: for a year both phones are on once a month, and nobody has to meet anybody again."""
+    box, anna, ben = await two(home)
+    carl = await home.phone("Carl", box)
+    for _ in range(12):
+        home.hands.live(30 * 86_400.0)
+        for phone in (anna, ben, anna):
+            await phone.peer.read()
+            status = await phone.peer.status()
+            assert status["cards_stale"] == []
+            assert status["letters_waiting"] == 0
+    await befriend(anna, carl)
+    await carl.peer.read()
+
+    assert (await carl.peer.status())["cards_stale"] == []
+    assert len(anna.peer.me.card.chain) == 2  # a year makes it no longer
 
 
 async def test_somebody_whose_box_hangs_keeps_no_letter_of_others_back(home: Household) -> None:

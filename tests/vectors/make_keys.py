@@ -395,6 +395,7 @@ CONTENTS: Final[dict[str, Content]] = {
     "gone": Gone(DeviceId(bytes(16)), (Range(3, 3),)),
     "heartbeat": Heartbeat(),
     "card": CardUpdate((b"statement",)),
+    "card-prolonged": CardUpdate((b"statement",), b"freshness note"),
     "lanes": Lanes(((LaneClass.LETTER, LaneSecret(bytes(range(32)))),)),
     "reset": Reset(DeviceId(bytes(16)), 12, (Range(11, 12),)),
     "a kind of tomorrow": Unknown(77, {0: "kept"}),

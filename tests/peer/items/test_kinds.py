@@ -42,7 +42,11 @@ CONTENTS: st.SearchStrategy[Content] = st.one_of(
     st.builds(Resend, DEVICES, RANGES),
     st.builds(Gone, DEVICES, RANGES),
     st.just(Heartbeat()),
-    st.builds(CardUpdate, st.lists(st.binary(max_size=99), max_size=3).map(tuple)),
+    st.builds(
+        CardUpdate,
+        st.lists(st.binary(max_size=99), max_size=3).map(tuple),
+        st.binary(max_size=512),
+    ),
     st.dictionaries(st.sampled_from(LaneClass), SECRETS).map(
         lambda lanes: Lanes(tuple(sorted(lanes.items())))
     ),
