@@ -9,7 +9,7 @@ from peer.keys.birth import begin_person, state_gateways
 from peer.keys.person import Identity
 from peer.people.contacts import clean_name, follow
 from peer.store import Store
-from peer.ways.gateway_client import Destination
+from peer.ways.connection import Destination
 from wire.auth import Channel, Login
 from wire.card import MAX_CHAIN, MAX_STATEMENT, Card, GatewayEntry, Role
 from wire.codec import Value, decode, encode

@@ -22,14 +22,9 @@ from peer.people.contacts import Contact, Contacts, follow
 from peer.people.freshness import Freshness
 from peer.people.lanes import Lanes
 from peer.store import Store
+from peer.ways.connection import Destination, connect
 from peer.ways.furnishing import furnish
-from peer.ways.gateway_client import (
-    DepositClient,
-    Destination,
-    GatewayClient,
-    connect,
-    patiently,
-)
+from peer.ways.gateway_client import DepositClient, GatewayClient, patiently
 from peer.ways.outgoing import Outgoing
 from peer.ways.tls import look_at, with_fingerprint
 from wire.codes import CONTACT_CODE_SECONDS, ContactCode, fingerprint

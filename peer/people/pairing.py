@@ -13,8 +13,9 @@ from peer.errors import NotTheSame
 from peer.me import MAX_PLACES, Certificates, Home, Me
 from peer.people.contacts import Contacts
 from peer.store import Store
+from peer.ways.connection import Destination, connect
 from peer.ways.furnishing import furnish
-from peer.ways.gateway_client import Destination, GatewayClient, connect
+from peer.ways.gateway_client import GatewayClient
 from peer.ways.outgoing import Outgoing
 from peer.ways.tls import look_at, named
 from wire.card import GatewayEntry

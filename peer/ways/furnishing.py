@@ -17,7 +17,8 @@ from peer.me import PREKEYS_LOOKED_AT, Certificates, Home, Me
 from peer.people.contacts import Contacts
 from peer.people.lanes import Given, Lanes
 from peer.store import Store
-from peer.ways.gateway_client import GatewayClient, connect
+from peer.ways.connection import connect
+from peer.ways.gateway_client import GatewayClient
 from peer.ways.outgoing import Outgoing
 from wire.errors import WireError
 from wire.lanes import LaneSecret

@@ -19,7 +19,8 @@ from peer.people.contacts import Contact, Contacts
 from peer.people.freshness import Freshness
 from peer.people.lanes import Lanes
 from peer.store import Store
-from peer.ways.gateway_client import DepositClient, connect
+from peer.ways.connection import connect
+from peer.ways.gateway_client import DepositClient
 from peer.ways.outbox import Judged, Next, Random, candidates, frames, judge, next_try, worst
 from peer.ways.outgoing import Outgoing, Waiting
 from wire.codec import decode, encode

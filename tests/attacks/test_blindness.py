@@ -19,7 +19,8 @@ from gateway.app import STORE_NAME
 from gateway.identity import load_identity
 from peer.app import Peer
 from peer.errors import GatewayRefused
-from peer.ways.gateway_client import Connection, DepositClient, Destination, GatewayClient, connect
+from peer.ways.connection import Connection, Destination, connect
+from peer.ways.gateway_client import DepositClient, GatewayClient
 from tests.essay.ledger import Ledger
 from tests.essay.needles import canary
 from tests.essay.phones import Pocket

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from nacl.signing import SigningKey
 
 from gateway.tls_certificate import make_certificate
+from peer.ways.connection import Connection, Destination, connect
 from wire.auth import NONCE_BYTES, Channel
 from wire.codec import encode
 from wire.codes import GatewayCode
@@ -272,3 +273,21 @@ async def endless(piece: bytes) -> AsyncIterator[bytes]:
 async def once(data: bytes) -> AsyncIterator[bytes]:
     """Give some bytes, and then the end of the connection."""
     yield data
+
+
+def to(keys: Keys, *places: Place, certificate: bytes | None = None) -> Destination:
+    """Return how to reach the gateway."""
+    return Destination(keys.gateway, places, certificate)
+
+
+def nothing_new(gateway: GatewayId, certificate: bytes) -> None:
+    """Be told of a certificate where none should be learned."""
+    raise AssertionError("a certificate was learned")
+
+
+@asynccontextmanager
+async def asking(keys: Keys, there: Stranger) -> AsyncIterator[Connection]:
+    """Connect to whoever is there, whose certificate is known."""
+    destination = to(keys, there.place, certificate=there.der)
+    async with connect(destination, learned=nothing_new) as connection:
+        yield connection

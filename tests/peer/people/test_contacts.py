@@ -11,7 +11,8 @@ from peer.me import Certificates
 from peer.people.contacts import MAX_NAME, Contact, Contacts, follow
 from peer.people.lanes import Lanes
 from peer.store import Store, open_store
-from peer.ways.gateway_client import DepositClient, connect
+from peer.ways.connection import connect
+from peer.ways.gateway_client import DepositClient
 from tests.gateway.mailbox.house import parcel
 from tests.gateway.sync.people import Person, Phone
 from tests.peer.household import Household, befriend, household, texts, they_write

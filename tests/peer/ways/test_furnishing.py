@@ -8,8 +8,9 @@ import pytest
 from peer.errors import GatewayNotThere, GatewayRefused
 from peer.keys.minting import ROTATE_SECONDS, STOCKS
 from peer.me import Certificates
+from peer.ways.connection import Destination, connect
 from peer.ways.furnishing import PREKEYS_EVERY, at_home, furnish
-from peer.ways.gateway_client import Destination, GatewayClient, connect
+from peer.ways.gateway_client import GatewayClient
 from tests.peer.household import (
     Box,
     Household,

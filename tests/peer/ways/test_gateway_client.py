@@ -12,17 +12,10 @@ from typing import Final
 import pytest
 from nacl.signing import SigningKey
 
-import peer.ways.gateway_client as client_module
+import peer.ways.connection as connection_module
 from peer.errors import GatewayNotThere, GatewayRefused, PeerError, WrongGateway
-from peer.ways.gateway_client import (
-    MAX_ANSWER,
-    Connection,
-    DepositClient,
-    Destination,
-    GatewayClient,
-    connect,
-    patiently,
-)
+from peer.ways.connection import MAX_ANSWER, Connection, Destination, connect
+from peer.ways.gateway_client import DepositClient, GatewayClient, patiently
 from tests.gateway.mailbox.house import parcel
 from tests.peer.household import PATIENCE, Box, Household, Phone, befriend, household, they_write
 from tests.peer.stranger import (
@@ -31,19 +24,21 @@ from tests.peer.stranger import (
     Asked,
     Keys,
     Stranger,
+    asking,
     endless,
     http,
     lets_in,
+    nothing_new,
     once,
     stranger,
+    to,
 )
 from wire.auth import BEARER_SECONDS, Channel, Login
 from wire.codec import encode
 from wire.frames import NOWHERE, Hello, Proved
-from wire.ids import DeviceKey, GatewayId, SlotId
+from wire.ids import DeviceKey, SlotId
 from wire.lanes import Lane, LaneSecret
 from wire.pairing import PairRequest
-from wire.places import Place
 
 PHONE: Final = SigningKey.generate()
 DEVICE: Final = DeviceKey(bytes(PHONE.verify_key))
@@ -66,24 +61,6 @@ async def house(tmp_path: Path) -> AsyncIterator[Household]:
 def signs(*, channel: Channel, nonce: bytes) -> Login:
     """Answer a challenge."""
     return Login.sign(PHONE, channel=channel, nonce=nonce)
-
-
-def to(keys: Keys, *places: Place, certificate: bytes | None = None) -> Destination:
-    """Return how to reach the gateway."""
-    return Destination(keys.gateway, places, certificate)
-
-
-def nothing_new(gateway: GatewayId, certificate: bytes) -> None:
-    """Be told of a certificate where none should be learned."""
-    raise AssertionError("a certificate was learned")
-
-
-@asynccontextmanager
-async def asking(keys: Keys, there: Stranger) -> AsyncIterator[Connection]:
-    """Connect to whoever is there, whose certificate is known."""
-    destination = to(keys, there.place, certificate=there.der)
-    async with connect(destination, learned=nothing_new) as connection:
-        yield connection
 
 
 # A gateway that answers what is no answer
@@ -304,7 +281,7 @@ async def flood(head: bytes, piece: bytes) -> AsyncIterator[bytes]:
 async def test_an_answer_without_end_is_cut_off(
     keys: Keys, say: Callable[[], Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "READ_SECONDS", 0.6)
+    monkeypatch.setattr(connection_module, "READ_SECONDS", 0.6)
     async with hostile(keys, say) as there, asyncio.timeout(PATIENCE):
         for name in ("status", "collect", "card"):
             async with asking(keys, there) as connection:
@@ -335,7 +312,7 @@ async def dribble() -> AsyncIterator[bytes]:
 async def test_who_answers_too_slowly_is_given_up(
     keys: Keys, say: Callable[[], Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(connection_module, "READ_SECONDS", 0.3)
     async with hostile(keys, say) as there, asyncio.timeout(PATIENCE):
         for name in ("status", "collect", "card", "open slot"):
             async with asking(keys, there) as connection:
@@ -437,30 +414,6 @@ async def test_a_text_message_ends_the_mailbox(keys: Keys) -> None:
 # Certificates
 
 
-async def test_an_unknown_certificate_is_learned_before_the_first_byte(keys: Keys) -> None:
-    learned: list[tuple[GatewayId, bytes]] = []
-    async with stranger(keys.certificate(), lambda asked: http(body=bytes(32))) as there:
-        destination = to(keys, there.place)
-        async with connect(destination, learned=lambda *found: learned.append(found)) as connection:
-            channel = await connection.channel()
-            assert learned == [(keys.gateway, there.der)]
-            assert channel == keys.channel(there.der)
-            await connection.ask("POST", "/v1/challenge")
-        assert len(learned) == 1
-
-
-async def test_a_new_certificate_of_the_same_gateway_is_accepted_and_learned(keys: Keys) -> None:
-    learned: list[tuple[GatewayId, bytes]] = []
-    async with stranger(keys.certificate()) as before:
-        old = before.der
-    async with stranger(keys.certificate(), lambda asked: http(body=bytes(32))) as there:
-        destination = to(keys, there.place, certificate=old)
-        async with connect(destination, learned=lambda *found: learned.append(found)) as connection:
-            assert await connection.ask("POST", "/v1/challenge") == bytes(32)
-            assert learned == [(keys.gateway, there.der)]
-            assert await connection.channel() == keys.channel(there.der)
-
-
 async def test_a_login_is_made_for_the_certificate_that_is_there_now(house: Household) -> None:
     """The nonce comes over the old certificate's successor: the answer must be bound to it."""
     box = await house.box()
@@ -514,43 +467,7 @@ async def test_somebody_else_at_a_paired_boxs_address_hears_nothing_and_harms_no
     assert [one.text for one in (await ben.peer.read()).letters] == ["for Ben's gateway alone"]
 
 
-# Places
-
-
-async def test_the_first_place_that_answers_is_used(house: Household, keys: Keys) -> None:
-    async with stranger(keys.certificate(), lambda asked: http(body=bytes(32))) as there:
-        destination = to(keys, house.dead_place(), there.place, certificate=there.der)
-        async with connect(destination, learned=nothing_new) as connection:
-            assert await connection.ask("POST", "/v1/challenge") == bytes(32)
-
-
-async def test_a_place_with_somebody_else_is_passed_over_in_silence(
-    keys: Keys, tmp_path: Path
-) -> None:
-    async with (
-        stranger(Keys(tmp_path).certificate()) as other,
-        stranger(keys.certificate(), lambda asked: http(body=bytes(32))) as there,
-    ):
-        destination = to(keys, other.place, there.place, certificate=there.der)
-        async with connect(destination, learned=nothing_new) as connection:
-            assert await connection.ask("POST", "/v1/challenge") == bytes(32)
-        assert await other.heard() == b""
-
-
-async def test_nobody_at_any_place_is_said_with_all_of_them(house: Household, keys: Keys) -> None:
-    dead = house.dead_place()
-    async with connect(to(keys, dead), learned=nothing_new) as connection:
-        with pytest.raises(GatewayNotThere, match=str(dead)):
-            await connection.ask("POST", "/v1/challenge")
-
-
-async def test_a_gateway_of_which_no_place_is_known_is_not_there(keys: Keys) -> None:
-    async with connect(to(keys), learned=nothing_new) as connection:
-        with pytest.raises(GatewayNotThere):
-            await connection.ask("POST", "/v1/challenge")
-
-
-# Connections and logins
+# Logins
 
 
 async def test_requests_one_after_the_other_share_a_connection(keys: Keys) -> None:
