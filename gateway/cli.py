@@ -12,8 +12,9 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from gateway.config import PROGRAM, SETTINGS, Loaded, command, load_config, parse_size
 from gateway.console import ForPeople, ForPrograms, Lines, pair_once
@@ -55,9 +56,20 @@ def _run(arguments: argparse.Namespace) -> int:
     return command(loaded, arguments)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that knows what a misspelt flag was meant to be."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, with a suggestion, and end with 2."""
+        known = [one for one in self._option_string_actions if one.startswith("--")]
+        flags = [one.partition("=")[0] for one in message.split() if one.startswith("--")]
+        guesses = " or ".join(one for flag in flags for one in get_close_matches(flag, known, n=1))
+        super().error(f"{message}. Did you mean {guesses}?" if guesses else message)
+
+
 def _parser() -> argparse.ArgumentParser:
     common = _common(argparse.SUPPRESS)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=os.environ.get("HOMEPOST_COMMAND") or PROGRAM,
         parents=[_common(None)],
         usage="%(prog)s COMMAND [--help]",

@@ -105,6 +105,15 @@ def test_wrong_usage_ends_with_2(
     assert ended.value.code == 2
 
 
+def test_a_misspelt_flag_is_named_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (("serve", "--prot", "5"), ("--prot=5", "serve")):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+
+        assert ended.value.code == 2
+        assert "Did you mean --port?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("seconds", ["0", "601"])
 def test_a_code_is_open_for_ten_minutes_at_most(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], seconds: str
