@@ -80,7 +80,7 @@ async def test_every_request_that_phones_can_make_is_described(tmp_path: Path) -
         if method not in ("HEAD", "OPTIONS") and rule.endpoint != "static"
     }
 
-    assert {"POST /v1/login", "PUT /v1/rendezvous/SLOT/N", "GET /v1/mailbox"} <= asked
+    assert {"POST /v1/login", "PUT /v1/rendezvous/SLOT/N", "GET /v1/card"} <= asked
     assert [one for one in sorted(asked) if not re.search(rf"`{re.escape(one)}[`?]", text)] == []
 
 

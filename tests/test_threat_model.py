@@ -7,6 +7,8 @@ from pathlib import Path
 from gateway.database.migrate import migrate
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "threat-model.md"
+TESTS = Path(__file__).parent
+ATTACK = re.compile(r"^\| ([APLG]\d+) \| .+ \| .+ \| (`.+`) \|$", re.MULTILINE)
 ROW = re.compile(r"^\| `([a-z_]+\.[a-z_]+)` \| (.+) \| (.+) \|$", re.MULTILINE)
 
 
@@ -41,6 +43,39 @@ def test_every_row_says_what_the_owner_learns() -> None:
 
     assert rows
     assert all(what.strip() and learns.strip() for _, what, learns in rows)
+
+
+def test_every_attack_that_is_listed_is_tried_where_the_list_says() -> None:
+    rows = ATTACK.findall(DOCUMENT.read_text(encoding="utf-8"))
+    places = [(id, name) for id, names in rows for name in re.findall(r"`([^`]+)`", names)]
+    missing = [
+        (id, name)
+        for id, name in places
+        if id not in tried((TESTS / name).read_text(encoding="utf-8"))
+    ]
+
+    assert len(rows) > 30
+    assert missing == []
+
+
+def test_every_attack_that_is_tried_is_listed() -> None:
+    listed = {id for id, _ in ATTACK.findall(DOCUMENT.read_text(encoding="utf-8"))}
+    found = {
+        id
+        for path in (TESTS / "attacks").glob("test_*.py")
+        for id in tried(path.read_text(encoding="utf-8"))
+    }
+
+    assert found - listed == {"A10"}  # as far as a card alone can show it
+
+
+def tried(text: str) -> set[str]:
+    """Return the ids that stand at the beginning of a docstring or of a test's name."""
+    said = re.findall(r'"""((?:[A-Z]{1,2}-?\d+(?: [ab])?[,:.] ?)+)', text)
+    named = re.findall(r"def test_([aplg]\d+)_", text)
+    return {id for one in said for id in re.findall(r"[APLG]\d+", one)} | {
+        one.upper() for one in named
+    }
 
 
 def test_a_column_that_nobody_documented_is_noticed(tmp_path: Path) -> None:

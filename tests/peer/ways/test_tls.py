@@ -1,4 +1,4 @@
-"""Nobody but the gateway that was meant hears a byte from us (promise P5)."""
+"""P5: nobody but the gateway that was meant hears a byte from us."""
 
 import asyncio
 import datetime
