@@ -476,13 +476,14 @@ def _file(path: Path) -> File:
             size = os.fstat(file.fileno()).st_size
             if size > MAX_FILE:
                 raise TooLarge(
-                    f"{path.name} has {size} bytes; at most {MAX_FILE} fit in a letter. Larger"
-                    " things cannot be sent yet; make a picture smaller"
+                    f"the file {path.name} has {size} bytes; at most {MAX_FILE} fit in a letter."
+                    " Larger things cannot be sent yet; make a picture smaller"
                 )
             data = file.read(MAX_FILE + 1)
     except OSError as error:
         raise NoSuchFile(
-            f"{path} cannot be read ({error.strerror}); check the name, and whether it is yours"
+            f"the file {path} cannot be read ({error.strerror}); check its name, and whether it"
+            " is yours"
         ) from None
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return File(path.name, kind, data)

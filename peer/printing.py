@@ -104,9 +104,11 @@ def save_file(file: File, folder: Path) -> Path:
             return path
     except OSError as error:
         raise CannotSave(
-            f"{folder} takes no files ({error.strerror}); choose another with --save"
+            f"the folder {folder} takes no files ({error.strerror}); choose another with --save"
         ) from None
-    raise CannotSave(f"{folder} holds too many files of one name; choose another with --save")
+    raise CannotSave(
+        f"the folder {folder} holds too many files of one name; choose another with --save"
+    )
 
 
 def safe_name(suggested: str) -> str:

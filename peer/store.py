@@ -26,6 +26,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from peer.command import command
 from peer.errors import NewerStore, StoreUnusable
 from peer.keys.errors import Damaged
 from peer.keys.vault import Vault
@@ -296,5 +297,5 @@ def _full(path: Path) -> str:
 def _damaged(path: Path) -> str:
     return (
         f"{path} is damaged and was left as it is. Move the folder {path.parent} aside, begin anew "
-        "with: new, and pair this phone again"
+        f"with: {command('new --name YOUR-NAME')}, and pair this phone again"
     )

@@ -32,7 +32,7 @@ class CannotWrite(CodesError):
     code = "cannot-write"
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path} cannot be written ({reason}); choose another place")
+        super().__init__(f"the file {path} cannot be written ({reason}); choose another place")
         self.path = path
         self.reason = reason
 
@@ -43,7 +43,7 @@ class UnknownFormat(CodesError):
     code = "unknown-format"
 
     def __init__(self, path: Path, *, known: Sequence[str]) -> None:
-        super().__init__(f"{path} should end in {', '.join(known[:-1])} or {known[-1]}")
+        super().__init__(f"the name {path} should end in {', '.join(known[:-1])} or {known[-1]}")
         self.path = path
 
 
@@ -63,7 +63,9 @@ class CannotRead(CodesError):
     code = "cannot-read"
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path} cannot be read ({reason}); copy the picture to a place of yours")
+        super().__init__(
+            f"the file {path} cannot be read ({reason}); copy the picture to a place of yours"
+        )
         self.path = path
         self.reason = reason
 

@@ -584,8 +584,8 @@ def test_letters_that_cannot_be_written_are_refused_in_words(
     trouble(send("Bob"), "no-such-contact")
     trouble(send("Ben", "a" * 70_000), "too-large", "larger things")
     trouble(send("Ben", "look", "--file", film), "too-large", "1100000 bytes", "Larger things")
-    trouble(send("Ben", "--file", tmp_path / "gone.txt"), "no-such-file", "check the name")
-    trouble(send("Ben", "--file", tmp_path), "no-such-file", "check the name")
+    trouble(send("Ben", "--file", tmp_path / "gone.txt"), "no-such-file", "The file", "gone.txt")
+    trouble(send("Ben", "--file", tmp_path), "no-such-file", "check its name")
     assert call(home, "read", "--all", "--json").last["letters"] == []
 
 
