@@ -9,6 +9,7 @@ nothing of the gateway's inside and outlives a redesign.
 """
 
 import asyncio
+import itertools
 import os
 import secrets
 import signal
@@ -293,9 +294,15 @@ class Sender:
                 self.ledger.answer(one.parcel, stored=one.result is Result.STORED)
         return [one.result for one in results.outcomes]
 
-    async def keep_on(self, *, size: int = 256, batch: int = 1) -> str:
-        """Deposit until the gateway does not answer any more, or refuses; return how it ended."""
-        while True:
+    async def keep_on(self, *, size: int = 256, batch: int = 1, most: int | None = None) -> str:
+        """Deposit until the gateway does not answer any more, or refuses; return how it ended.
+
+        Args:
+            size: bytes of each parcel.
+            batch: parcels in a frame.
+            most: frames after which it is enough; None for no end.
+        """
+        for _ in range(most) if most else itertools.count():
             try:
                 for result in await self.deposit(letters(self.lane, batch, size=size)):
                     if result is not Result.STORED:
@@ -304,6 +311,7 @@ class Sender:
                 return refused.code or "refused"
             except NoAnswer:
                 return "no answer"
+        return "enough"
 
     async def insist(self, parcels: Sequence[Parcel]) -> None:
         """Hand parcels in again and again until all of them are stored."""

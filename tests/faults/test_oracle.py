@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from gateway.database.migrate import migrate
-from tests.faults.__main__ import Row, table
 from tests.faults.adapter import Box, letters
 from tests.faults.here import NotPossibleHere, need_program
 from tests.faults.oracle import check_collected, check_started, look_inside
@@ -96,15 +95,3 @@ def test_a_promise_stays_one_whatever_is_said_later(box: Box) -> None:
 def test_a_program_that_is_not_there_is_named() -> None:
     with pytest.raises(NotPossibleHere, match="no-such-program is not installed"):
         need_program("no-such-program")
-
-
-def test_the_table_names_the_worst_that_happened() -> None:
-    rows = {
-        "CR-02": Row(["it is cut"], ["held", "BROKEN"], 1.25),
-        "CR-01": Row(["it is killed"], ["not possible here"], 0.1, {"strace is not installed"}),
-    }
-
-    assert table(rows).splitlines()[2:] == [
-        "| CR-01 | not possible here: strace is not installed | 0.1 | it is killed |",
-        "| CR-02 | BROKEN | 1.2 | it is cut |",
-    ]
