@@ -9,7 +9,7 @@ import json
 import ssl
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
@@ -51,6 +51,10 @@ class Answer:
             return str(json.loads(self.data)["error"])
         except (ValueError, KeyError, TypeError):
             return f"no code, but {self.data[:80]!r}"
+
+    def json(self) -> Any:
+        """Return what is in an answer that is JSON."""
+        return json.loads(self.data)
 
     @property
     def visible(self) -> tuple[object, ...]:
