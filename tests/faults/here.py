@@ -39,8 +39,9 @@ def seconds(short: float) -> float:
     return 60 * float(os.environ.get(MINUTES, ALL_MINUTES)) if is_long() else short
 
 
-PATIENCE: Final = 0 if is_long() else 300
-"""Seconds for one case on a busy machine; 0 sets no limit."""
+def patience() -> int:
+    """Return the seconds for one case on a busy machine; 0 sets no limit."""
+    return 0 if is_long() else 300
 
 
 def need_program(name: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from gateway.clock import BUILD_DATE
 from tests.faults.adapter import Box, letters, open_box
 from tests.faults.connection import Connection
-from tests.faults.here import PATIENCE, times
+from tests.faults.here import patience, times
 from tests.faults.oracle import check_bounds, collect_and_check, look_inside
 from tests.faults.tools.faketime import wall_clock
 from wire.parcel import Lifetime
@@ -20,7 +20,7 @@ TODAY = "2027-03-01 12:00:00"
 AN_HOUR_AGO = "2027-03-01 11:00:00"
 LATER = "2031-03-01 12:00:00"
 
-pytestmark = pytest.mark.timeout(PATIENCE)
+pytestmark = pytest.mark.timeout(patience())
 
 
 @pytest.fixture

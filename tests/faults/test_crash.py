@@ -14,7 +14,7 @@ import pytest
 from tests.faults.adapter import Box, Ended, Handset, Sender, letters, open_box, pair
 from tests.faults.conftest import Amount
 from tests.faults.connection import NoAnswer, Refused
-from tests.faults.here import PATIENCE, times
+from tests.faults.here import patience, times
 from tests.faults.oracle import (
     MAX_DESCRIPTORS,
     check_bounds,
@@ -37,7 +37,7 @@ SENDERS = 8
 START_LOG = 64 << 10
 """Bytes of the store's log after a start: a few pages, the clock's among them."""
 
-pytestmark = pytest.mark.timeout(PATIENCE)
+pytestmark = pytest.mark.timeout(patience())
 
 
 @pytest.fixture

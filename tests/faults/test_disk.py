@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.adapter import Box, letters, open_box
 from tests.faults.conftest import Amount
-from tests.faults.here import PATIENCE, times
+from tests.faults.here import patience, times
 from tests.faults.oracle import check_bounds, check_disk, collect_and_check, look_inside
 from tests.faults.tools.powercut import card
 from tests.faults.tools.strace import broken
@@ -33,7 +33,7 @@ sys.stdin.read()
 """
 """A program that is told its rows are stored, and does not ask whether they are on the disk."""
 
-pytestmark = pytest.mark.timeout(PATIENCE)
+pytestmark = pytest.mark.timeout(patience())
 
 
 @pytest.fixture

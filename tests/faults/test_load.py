@@ -13,7 +13,7 @@ import pytest
 from tests.faults.adapter import Box, Handset, Sender, letters, open_box
 from tests.faults.conftest import Amount
 from tests.faults.connection import Refused
-from tests.faults.here import PATIENCE, need_program, times
+from tests.faults.here import need_program, patience, times
 from tests.faults.oracle import check_bounds
 from wire.frames import Result
 from wire.parcel import MAX_BODY
@@ -24,7 +24,7 @@ MIB: Final = 1 << 20
 SLACK: Final = 10.0
 """How much slower a machine may be that runs other tests meanwhile."""
 
-pytestmark = pytest.mark.timeout(PATIENCE)
+pytestmark = pytest.mark.timeout(patience())
 
 
 @pytest.fixture

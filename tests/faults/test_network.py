@@ -9,13 +9,13 @@ import pytest
 
 from tests.faults.adapter import Box, Handset, Sender, letters, open_box
 from tests.faults.connection import NoAnswer, Refused
-from tests.faults.here import PATIENCE, times
+from tests.faults.here import patience, times
 from tests.faults.oracle import check_bounds, check_disk, collect_and_check, memory
 from tests.faults.tools.proxy import Fault, Proxy, proxy
 from wire.frames import MAX_PARCELS, Result
 from wire.parcel import MAX_BODY, Parcel
 
-pytestmark = pytest.mark.timeout(PATIENCE)
+pytestmark = pytest.mark.timeout(patience())
 
 
 @pytest.fixture

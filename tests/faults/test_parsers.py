@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.faults.conftest import Amount
-from tests.faults.here import PATIENCE, NotPossibleHere, is_long, seconds, times
+from tests.faults.here import NotPossibleHere, is_long, patience, seconds, times
 from tests.faults.parsers import Parser, parsers
 from tests.faults.tools.fuzz import read_once
 from tests.wire.hostile import damaged
 from wire.codec import decode, encode
 from wire.errors import Malformed
 
-pytestmark = pytest.mark.timeout(PATIENCE)
+pytestmark = pytest.mark.timeout(patience())
 
 EXAMPLES = times(100, long=20_000)
 

@@ -12,14 +12,14 @@ from peer.keys.letters import Letters
 from peer.keys.primitives import system_random
 from peer.keys.signed_items import SignedItem, read_item
 from tests.faults.conftest import Amount
-from tests.faults.here import PATIENCE, times
+from tests.faults.here import patience, times
 from tests.peer.keys.people import Person, reopened, two
 from tests.vectors.wire_messages import ORDER
 from wire.card import Signed
 from wire.codec import Value, decode, encode
 from wire.errors import WireError
 
-pytestmark = pytest.mark.timeout(PATIENCE)
+pytestmark = pytest.mark.timeout(patience())
 
 Pair = tuple[Person, Person]
 NONCE = 24
