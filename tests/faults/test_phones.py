@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(patience())
 
 LARGE: Final = padded_length(900_000)
 """Bytes of about the largest body that a phone sends."""
-NO_ITEMS: Final[Sequence[Content]] = (
+NO_ITEMS: Final[tuple[Content, ...]] = (
     Unknown(Kind.LETTER.value, {0: 5}),
     Unknown(Kind.LETTER.value, {0: "x" * 70_000}),  # more than a text may have
     Unknown(Kind.LETTER.value, {0: "a picture", 1: ["n" * 300, "image/png", b"x"]}),
