@@ -76,6 +76,7 @@ class Connection:
     port: int
     tls: ssl.SSLContext
     channel: Channel
+    host: str = "127.0.0.1"
 
     async def ask(
         self, method: str, path: str, data: bytes = b"", *, headers: dict[str, str] | None = None
@@ -154,4 +155,4 @@ class Connection:
         return {"Homepost-Lane": spelled(made.encode())}
 
     def _url(self, path: str) -> str:
-        return f"https://127.0.0.1:{self.port}{path}"
+        return f"https://{self.host}:{self.port}{path}"

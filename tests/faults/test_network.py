@@ -4,17 +4,21 @@ import asyncio
 import random
 import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
 
 import aiohttp
 import pytest
 
+from tests.essay.phones import Pocket
 from tests.essay.sockets import sockets_of
 from tests.faults.adapter import Box, Handset, Sender, letters, open_box
+from tests.faults.conftest import Amount
 from tests.faults.connection import Connection, NoAnswer, Refused
 from tests.faults.here import patience, times
 from tests.faults.oracle import check_bounds, check_disk, collect_and_check, memory
+from tests.faults.tools.bad_line import bad_line
 from tests.faults.tools.faketime import LeapingClock, leaping_clock
 from tests.faults.tools.proxy import Fault, Proxy, proxy
 from tests.gateway.eventually import eventually
@@ -266,3 +270,33 @@ async def freeze_in_the_middle(phone: Handset) -> socket.socket:
         return made
 
     return await asyncio.to_thread(ask)
+
+
+async def test_nf_03_letters_get_through_a_line_that_loses_a_third(
+    tmp_path: Path, amount: Amount
+) -> None:
+    """NF-03: 30 % of the packets are lost each way, 256 kbit/s: every letter is shown, once."""
+    count = times(8, long=200)
+    texts = [f"letter {number}" for number in range(count)]
+    async with bad_line() as line, open_box(tmp_path / "box") as box, AsyncExitStack() as ends:
+        box.host = line.box
+        await box.start(under=line.inside)
+        anna, ben = (Pocket(name, tmp_path / name) for name in ("Anna", "Ben"))
+        for one in (anna, ben):
+            ends.push_async_callback(one.off)
+            await one.pair(box)
+        await anna.meet(ben)
+        await line.spoil(loss=30, kbit=256)
+
+        shown = list[str]()
+        waiting = await anna.write("Ben", texts)
+        async with asyncio.timeout(20 * count):
+            while waiting or len(shown) < count:
+                anna.days += 1 / 24  # so that what waits is due
+                waiting = await (await anna.on()).try_outbox()
+                shown += await ben.texts()
+        lost = await line.lost()
+
+    assert sorted(shown) == sorted(texts)
+    assert lost > count
+    amount(f"{count} letters, {lost} packets lost")
