@@ -15,7 +15,6 @@ TESTS: Final = Path(__file__).parents[1]
 PLACES: Final = (
     TESTS / "faults",
     TESTS / "attacks",
-    TESTS / "peer" / "test_many_senders.py",
     TESTS / "vectors" / "test_wire_vectors.py",
     TESTS / "test_threat_model.py",
 )
