@@ -83,8 +83,8 @@ def _seat_routes(app: Quart, seats: Seats, on_removed: Callable[[SeatId], None])
 
     @app.patch("/seats/<seat>")
     async def change_seat(seat: str) -> Response:
-        limit = (await _body()).get("limit_bytes")
-        if type(limit) is not int or not 0 <= limit <= 2**50:
+        limit = _whole((await _body()).get("limit_bytes"))
+        if limit is None or not 0 <= limit <= 2**50:
             raise BadQuestion('{"limit_bytes": a whole number of bytes}')
         await seats.set_limit(_seat(seat), limit)
         return Response(status=204)
@@ -100,8 +100,8 @@ def _seat_routes(app: Quart, seats: Seats, on_removed: Callable[[SeatId], None])
 def _pair_routes(app: Quart, desk: PairingDesk) -> None:
     @app.post("/pair")
     async def show_code() -> Response:
-        seconds = (await _body()).get("seconds", GATEWAY_CODE_SECONDS)
-        if type(seconds) is not int or not 1 <= seconds <= MAX_SECONDS:
+        seconds = _whole((await _body()).get("seconds", GATEWAY_CODE_SECONDS))
+        if seconds is None or not 1 <= seconds <= MAX_SECONDS:
             raise BadQuestion(f'{{"seconds": a whole number from 1 to {MAX_SECONDS:.0f}}}')
         shown = desk.show(seconds=seconds)
         answer = {"id": shown.id, "code": shown.code.text(), "expires": shown.code.expires}
@@ -158,12 +158,27 @@ def _seat(text: str) -> SeatId:
 async def _body() -> dict[str, Any]:
     raw = await request.get_data(cache=False, as_text=False, parse_form_data=False)
     try:
-        value = json.loads(raw) if raw else {}
+        value = json.loads(raw, object_pairs_hook=_each_once) if raw else {}
     except (ValueError, RecursionError):
         raise BadQuestion("JSON") from None
     if not isinstance(value, dict):
         raise BadQuestion("a JSON object")
     return value
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a name that stands twice in an object: two readers would disagree about it."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name twice")
+    return found
+
+
+def _whole(value: Any) -> int | None:
+    """Return a whole number, None if it is none; in JSON 5.0 is as whole as 5."""
+    if type(value) is float and value.is_integer():
+        return int(value)
+    return value if type(value) is int else None
 
 
 def _view(view: View) -> Response:

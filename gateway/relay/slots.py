@@ -11,6 +11,7 @@
 Slots are in memory only. What they hold is public keys, then sealed bytes (docs/protocol.md §11).
 """
 
+import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -67,6 +68,10 @@ class Guest:
     def __post_init__(self) -> None:
         if len(self.side) != SIDE_BYTES:
             raise Malformed(f"a side is named by {SIDE_BYTES} bytes")
+
+    def is_same(self, other: "Guest") -> bool:
+        """Return whether it is the same guest: the word is a secret, so not by equality."""
+        return hmac.compare_digest(self.side, other.side)
 
 
 @dataclass(slots=True)
@@ -140,7 +145,7 @@ class Slots:
             if by != there.host or number not in HOST_MESSAGES:
                 raise SlotTaken
             return
-        if number not in GUEST_MESSAGES or there.guest not in (None, by):
+        if number not in GUEST_MESSAGES or not (there.guest is None or there.guest.is_same(by)):
             raise SlotTaken
         there.guest = by
 

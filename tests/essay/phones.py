@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, aclosing, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from demo.stage import Box
 from gateway.control_client import ControlClient
 from peer.app import Arrived, Peer, Reading, open_peer
 from peer.items.kinds import Content, Letter
@@ -26,6 +25,15 @@ from wire.codec import Value, decode
 from wire.codes import ContactCode
 from wire.ids import GatewayId
 from wire.lanes import LaneSecret
+
+
+class Paired(Protocol):
+    """A gateway that phones are paired with; its owner asks it through its folder."""
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        ...
 
 
 @dataclass
@@ -59,7 +67,7 @@ class Pocket:
         await self._open.aclose()
         self._open = AsyncExitStack()
 
-    async def pair(self, box: Box) -> None:
+    async def pair(self, box: Paired) -> None:
         """Pair it with a box; both screens are compared, and the answer is what they show."""
         peer, owner = await self.on(), ControlClient(box.data)
         shown = await owner.ask("POST", "/pair")

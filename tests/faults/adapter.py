@@ -9,6 +9,7 @@ nothing of the gateway's inside and outlives a redesign.
 """
 
 import asyncio
+import itertools
 import os
 import secrets
 import signal
@@ -96,6 +97,8 @@ class Box:
         self.data = folder / "data"
         self.log = folder / "log"
         self.ledger = Ledger()
+        self.host = "127.0.0.1"
+        """Where it listens; another one for a box in another network."""
         self.port = 0
         self._process: asyncio.subprocess.Process | None = None
         self._stack = AsyncExitStack()
@@ -138,7 +141,7 @@ class Box:
             Ended: it ended instead.
         """
         command = [*under, sys.executable, "-m", "gateway.cli", "serve", "--data", str(self.data)]
-        command += ["--listen", "127.0.0.1", "--port", "0", *flags]
+        command += ["--listen", self.host, "--port", "0", *flags]
         with (
             tempfile.TemporaryDirectory() as folder,
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready,
@@ -214,7 +217,7 @@ class Box:
             source: address of ours to connect from.
         """
         if self._certificate is None:
-            gateway, der = await look_at(Place("127.0.0.1", self.port), lambda found: True)
+            gateway, der = await look_at(Place(self.host, self.port), lambda found: True)
             self._certificate = Channel.over(gateway, certificate=der), der
         channel, der = self._certificate
         local = (source, 0) if source else None
@@ -223,7 +226,7 @@ class Box:
             timeout=aiohttp.ClientTimeout(total=30.0),
         )
         await self._stack.enter_async_context(session)
-        return Connection(session, port or self.port, pinned(der), channel)
+        return Connection(session, port or self.port, pinned(der), channel, self.host)
 
     async def show(self, **options: int) -> tuple[str, GatewayCode]:
         """Show a pairing code as the owner does; return the pairing's name and the code."""
@@ -293,9 +296,15 @@ class Sender:
                 self.ledger.answer(one.parcel, stored=one.result is Result.STORED)
         return [one.result for one in results.outcomes]
 
-    async def keep_on(self, *, size: int = 256, batch: int = 1) -> str:
-        """Deposit until the gateway does not answer any more, or refuses; return how it ended."""
-        while True:
+    async def keep_on(self, *, size: int = 256, batch: int = 1, most: int | None = None) -> str:
+        """Deposit until the gateway does not answer any more, or refuses; return how it ended.
+
+        Args:
+            size: bytes of each parcel.
+            batch: parcels in a frame.
+            most: frames after which it is enough; None for no end.
+        """
+        for _ in range(most) if most else itertools.count():
             try:
                 for result in await self.deposit(letters(self.lane, batch, size=size)):
                     if result is not Result.STORED:
@@ -304,6 +313,7 @@ class Sender:
                 return refused.code or "refused"
             except NoAnswer:
                 return "no answer"
+        return "enough"
 
     async def insist(self, parcels: Sequence[Parcel]) -> None:
         """Hand parcels in again and again until all of them are stored."""

@@ -9,7 +9,7 @@ import json
 import ssl
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
@@ -52,6 +52,10 @@ class Answer:
         except (ValueError, KeyError, TypeError):
             return f"no code, but {self.data[:80]!r}"
 
+    def json(self) -> Any:
+        """Return what is in an answer that is JSON."""
+        return json.loads(self.data)
+
     @property
     def visible(self) -> tuple[object, ...]:
         """All that somebody who compares two answers sees, but for the time."""
@@ -72,6 +76,7 @@ class Connection:
     port: int
     tls: ssl.SSLContext
     channel: Channel
+    host: str = "127.0.0.1"
 
     async def ask(
         self, method: str, path: str, data: bytes = b"", *, headers: dict[str, str] | None = None
@@ -150,4 +155,4 @@ class Connection:
         return {"Homepost-Lane": spelled(made.encode())}
 
     def _url(self, path: str) -> str:
-        return f"https://127.0.0.1:{self.port}{path}"
+        return f"https://{self.host}:{self.port}{path}"

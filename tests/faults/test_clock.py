@@ -1,6 +1,7 @@
 """Boxes without a clock battery: they wake up in 1970, and jump when the network tells the date."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -8,19 +9,30 @@ from pathlib import Path
 import pytest
 
 from gateway.clock import BUILD_DATE
+from peer.errors import BadCode
+from tests.essay.ledger import Ledger
+from tests.essay.scene import scene
 from tests.faults.adapter import Box, letters, open_box
 from tests.faults.connection import Connection
-from tests.faults.here import PATIENCE, times
+from tests.faults.here import patience, times
 from tests.faults.oracle import check_bounds, collect_and_check, look_inside
 from tests.faults.tools.faketime import wall_clock
+from tests.gateway.served import open_served
 from wire.parcel import Lifetime
 
 BIRTH = "1970-01-01 00:01:00"
 TODAY = "2027-03-01 12:00:00"
 AN_HOUR_AGO = "2027-03-01 11:00:00"
 LATER = "2031-03-01 12:00:00"
+AROUND = {
+    BIRTH: {"before": 1e6},
+    AN_HOUR_AGO: {"after": 1e9, "before": 1_803_902_000.0},
+    TODAY: {"after": 1_803_902_000.0, "before": 1.9e9},
+    LATER: {"after": 1.9e9},
+}
+"""Between which Unix seconds each of these is."""
 
-pytestmark = pytest.mark.timeout(PATIENCE)
+pytestmark = pytest.mark.timeout(patience())
 
 
 @pytest.fixture
@@ -113,3 +125,84 @@ async def test_ck_04_a_clock_that_goes_back_changes_nothing(box: Box, tmp_path: 
     ids = {one.parcel.id for one in (*first, *rest)}
     assert box.ledger.stored <= ids
     check_bounds(box)
+
+
+async def test_ck_05_phones_whose_clocks_are_a_day_off_write_and_read_at_once() -> None:
+    """CK-05: one is a day ahead, one a day behind: paired, letters at once; adding says why not."""
+    async with scene(Ledger(), short=True, seed=1) as stage:
+        box = await stage.gateway()
+        anna, ben = stage.pocket("Anna"), stage.pocket("Ben")
+        anna.days, ben.days = 1.0, -1.0
+        for one in (anna, ben):
+            await one.pair(box.box)
+        with pytest.raises(BadCode, match="look at the clocks of both phones"):
+            await anna.meet(ben)  # a code that is good for two days is none
+        anna.days = ben.days = 0.0
+        await anna.meet(ben)
+        anna.days, ben.days = 1.0, -1.0
+        await anna.write("Ben", ["from tomorrow"])
+        await ben.write("Anna", ["from yesterday"])
+
+        assert await ben.texts() == ["from tomorrow"]
+        assert await anna.texts() == ["from yesterday"]
+        assert await ben.watched() == []
+
+
+async def test_ck_05_a_phone_is_told_the_gateways_time(box: Box) -> None:
+    """CK-05: a phone that wonders how late it is finds it in every answer, and in its status."""
+    await box.start()
+    phone = await box.enrol()
+    before = time.time()
+
+    status = (await phone.ask("GET", "/v1/status")).json()
+
+    assert before - 2 <= status["time"] <= time.time() + 2
+    assert before - 2 <= await date_of(phone.connection) <= time.time() + 2
+
+
+async def test_ck_08_while_the_wall_clock_stands_still_timers_run(box: Box, tmp_path: Path) -> None:
+    """CK-08: the date stands still: codes end, polls return, letters come; then it leaps about."""
+    clock = wall_clock(tmp_path, TODAY)
+    clock.set(TODAY, stopped=True)
+    await box.start(environment=clock.environment())
+    phone = await box.enrol()
+    sender = await phone.sender()
+    id, _ = await box.show(seconds=1)
+    begun = time.monotonic()
+    assert await phone.fetch(wait=1) == ()  # returns by itself
+    ended = await box.owner.ask("GET", f"/pair/{id}?wait=30", wait=30)
+    assert ended["state"] == "expired"
+    assert time.monotonic() - begun >= 1.0
+    first = await date_of(phone.connection)
+    await sender.deposit(letters(sender.lane, 2, life=Lifetime.DAY))
+    assert await date_of(phone.connection) == first
+
+    for date in (LATER, AN_HOUR_AGO, BIRTH, TODAY):
+        clock.set(date)
+        await until_date(phone.connection, **AROUND[date])
+        await sender.deposit(letters(sender.lane, 1, life=Lifetime.DAY))
+        live = await phone.live()
+        await live.close()
+
+    found = await collect_and_check(box, phone)
+    assert len(found) == 6
+    check_bounds(box)
+
+
+async def test_ck_08_lives_end_by_the_steady_clock_alone(tmp_path: Path) -> None:
+    """CK-08: the date stands still for two days, or leaps a year: a life of a day lasts a day."""
+    async with open_served(tmp_path / "box") as served:
+        phone = await served.enrolled()
+        lane = await phone.lane()
+        sender = await phone.served.visitor()
+        [short] = letters(lane, 1, life=Lifetime.DAY)
+        [long] = letters(lane, 1, life=Lifetime.WEEK)
+        await sender.deposit(lane, short, long)
+
+        served.hands.wall += 365 * 86_400.0
+        await phone.login()
+        assert [one.parcel for one in (await phone.collect())[1].parcels] == [short, long]
+        served.hands.wall -= 365 * 86_400.0
+        served.hands.steady += 2 * 86_400.0
+        await phone.login()
+        assert [one.parcel for one in (await phone.collect())[1].parcels] == [long]

@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.adapter import Box, Ended, Handset, Sender, letters, open_box, pair
+from tests.faults.conftest import Amount
 from tests.faults.connection import NoAnswer, Refused
-from tests.faults.here import PATIENCE, times
+from tests.faults.here import patience, times
 from tests.faults.oracle import (
     MAX_DESCRIPTORS,
     check_bounds,
@@ -24,21 +25,19 @@ from tests.faults.oracle import (
     look_inside,
 )
 from tests.faults.tools.raw import abandoned_request
-from tests.faults.tools.strace import killed_at
+from tests.faults.tools.strace import KillPoints, at, killed_at
 from tests.gateway.eventually import eventually
 from tests.gateway.phones import asks
 from tests.gateway.sync.people import Phone
 from wire.frames import MAX_PARCELS, Result
+from wire.lanes import Lane
 from wire.pairing import PairAnswer, PairingState, PairRequest
 
 SENDERS = 8
+START_LOG = 64 << 10
+"""Bytes of the store's log after a start: a few pages, the clock's among them."""
 
-pytestmark = pytest.mark.timeout(PATIENCE)
-
-
-def points(*short: int) -> Iterable[int]:
-    """Return the calls at which a process is killed; in a long form each of the first 400."""
-    return range(1, times(0, long=400) + 1) or short
+pytestmark = pytest.mark.timeout(patience())
 
 
 @pytest.fixture
@@ -57,14 +56,20 @@ async def check_at_last(box: Box, phone: Handset) -> None:
     assert look_inside(box.store).parcels == ()
 
 
-async def test_cr_01_a_first_start_that_was_killed_is_made_up_for(tmp_path: Path) -> None:
+async def test_cr_01_a_first_start_that_was_killed_is_made_up_for(
+    tmp_path: Path, amount: Amount
+) -> None:
     """CR-01: killed at the n-th write while keys and store are made; the next start serves."""
-    for point in points(2, 6, 9, 14, 24):
-        async with open_box(tmp_path / str(point)) as box:
+    points = KillPoints(
+        [*at("pwrite64", 2, 20, 60), *at("fdatasync", 6), *at("?rename", 1, 2)], most=400
+    )
+    for number, point in enumerate(points):
+        async with open_box(tmp_path / str(number)) as box:
             with suppress(Ended):
                 await box.start(under=killed_at(point))
                 await box.stop()  # some of what it does last is reached only now
-            await box.kill()
+            if not points.note(await box.ended()):
+                continue
 
             check_started(await box.start())
             phone = await box.enrol()
@@ -73,54 +78,82 @@ async def test_cr_01_a_first_start_that_was_killed_is_made_up_for(tmp_path: Path
             await collect_and_check(box, phone)
             await box.stop()
 
+    assert points.reached >= 6
+    amount(f"{points.reached} kill points of a first start")
 
-async def test_cr_01_what_was_acknowledged_survives_a_kill_at_any_call(box: Box) -> None:
+
+async def test_cr_01_what_was_acknowledged_survives_a_kill_at_any_call(
+    box: Box, amount: Amount
+) -> None:
     """CR-01: killed at the n-th write, fsync or rename while eight senders deposit."""
     await box.start()
     phone = await box.enrol()
     lanes = await phone.lanes(SENDERS)
     await box.stop()
-    for point in points(1, 5, 10, 12, 14, 17, 21, 34, 55, 89, 144, 233):
+    points = KillPoints(
+        [*at("pwrite64", 1, 10, 21, 34, 89, 144, 233), *at("fdatasync", 1, 2, 4, 6, 9)], most=300
+    )
+    for point in points:
         try:
             await box.start(under=killed_at(point))
             senders = await box.senders(lanes)
-            await asyncio.gather(*(one.keep_on(size=1024) for one in senders))
+            await asyncio.gather(*(one.keep_on(size=1024, most=400) for one in senders))
+            await box.stop()
         except Ended:
             pass  # it did not get as far as answering
-        assert await box.ended() == -signal.SIGKILL
+        points.note(await box.ended())
 
         stored = set(look_inside(box.store).parcels)
-        assert box.ledger.stored <= stored, f"lost at kill point {point}"
+        assert box.ledger.stored <= stored, f"lost at {point}"
         assert stored <= box.ledger.possible
 
     assert len(box.ledger.stored) > SENDERS
+    assert points.reached >= 12
+    amount(f"{points.reached} kill points of deposits, {len(stored)} acknowledged, 0 lost")
     await check_at_last(box, phone)
 
 
-async def test_cr_02_what_was_collected_stays_gone_after_a_kill_at_any_call(box: Box) -> None:
+async def fill(box: Box, lane: Lane) -> None:
+    """Start a gateway, deposit a few hundred parcels, stop it."""
+    await box.start()
+    sender = await box.sender(lane)
+    for _ in range(6):
+        await sender.deposit(letters(lane, MAX_PARCELS))
+    await box.stop()
+
+
+async def test_cr_02_what_was_collected_stays_gone_after_a_kill_at_any_call(
+    box: Box, amount: Amount
+) -> None:
     """CR-02: killed at the n-th call while a phone fetches and acknowledges."""
     await box.start()
     phone = await box.enrol()
-    sender = await phone.sender()
-    for _ in range(6):
-        await sender.deposit(letters(sender.lane, MAX_PARCELS))
+    lane = await phone.lane()
     await box.stop()
     seen = set()
-    for point in points(10, 12, 14, 15, 16, 18, 21, 25, 30, 38, 50, 70):
+    points = KillPoints(
+        [*at("pwrite64", 12, 15, 18, 25, 38, 50, 70), *at("fdatasync", 2, 3, 4, 5, 7)], most=150
+    )
+    for point in points:
+        if len(box.ledger.owed) < 4 * MAX_PARCELS:
+            await fill(box, lane)
         with suppress(Ended, NoAnswer):
             await box.start(under=killed_at(point))
             await phone.reconnect()
             while fetched := (await phone.fetch())[:7]:
                 ids = {one.parcel.id for one in fetched}
-                assert not ids & box.ledger.gone, f"came again after kill point {point}"
+                assert not ids & box.ledger.gone, f"came again after {point}"
                 seen |= ids
                 await phone.ack(fetched)
-        await box.kill()
+            await box.stop()
+        points.note(await box.ended())
         stored = set(look_inside(box.store).parcels)
-        assert box.ledger.owed <= stored, f"lost at kill point {point}"
+        assert box.ledger.owed <= stored, f"lost at {point}"
         assert not stored & box.ledger.gone
 
     assert seen
+    assert points.reached >= 12
+    amount(f"{points.reached} kill points, {len(box.ledger.gone)} collected, 0 lost, 0 came again")
     await check_at_last(box, phone)
 
 
@@ -151,18 +184,24 @@ class Pairing:
         return await pair(await self.box.connect(), self.confirmed)
 
 
-async def test_cr_06_a_phone_that_did_not_hear_of_its_seat_is_told_again(box: Box) -> None:
+async def test_cr_06_a_phone_that_did_not_hear_of_its_seat_is_told_again(
+    box: Box, amount: Amount
+) -> None:
     """CR-06: killed between the pairing's commit and its answer; the phone asks again."""
-    paired = 0
+    paired = told_again = 0
     await box.start()
     await box.stop()
-    for point in points(22, 24, 26, 28):
+    points = KillPoints([*at("pwrite64", 17), *at("fdatasync", 4, 5, 6)], most=400)
+    for point in points:
         pairing = None
         with suppress(Ended, NoAnswer):
             await box.start(under=killed_at(point))
             pairing = await Pairing.begin(box)
             await pairing.last_word()
-        await box.kill()
+            await box.stop()
+        if not points.note(await box.ended()):
+            paired += 1
+            continue
         devices = look_inside(box.store).devices
         if pairing is None:
             continue
@@ -177,10 +216,12 @@ async def test_cr_06_a_phone_that_did_not_hear_of_its_seat_is_told_again(box: Bo
             assert devices == paired + 1
             assert await pairing.last_word() == again
             paired += 1
+            told_again += 1
         await box.stop()
         assert look_inside(box.store).devices == paired
 
-    assert paired
+    assert told_again
+    amount(f"{points.reached} kill points of a pairing, {told_again} of them after its commit")
 
 
 async def test_cr_06_a_phone_that_hung_up_before_the_answer_has_its_seat(box: Box) -> None:
@@ -201,12 +242,15 @@ async def test_cr_06_a_phone_that_hung_up_before_the_answer_has_its_seat(box: Bo
     assert look_inside(box.store).devices == 1
 
 
-async def test_cr_18_who_hangs_up_changes_nothing_of_what_is_stored(box: Box) -> None:
+async def test_cr_18_who_hangs_up_changes_nothing_of_what_is_stored(
+    box: Box, amount: Amount
+) -> None:
     """CR-18: senders hang up after their last byte; all or nothing, and the writer goes on."""
     await box.start()
     phone = await box.enrol()
     sender = await phone.sender()
     batches = [letters(sender.lane, 3) for _ in range(times(100, long=1000))]
+    amount(f"{len(batches)} that hang up")
     gate = asyncio.Semaphore(SENDERS)
 
     async def hang_up(batch: bytes, *, at_once: bool) -> None:
@@ -284,13 +328,15 @@ async def test_cr_20_an_end_in_the_middle_of_deposits_is_orderly(box: Box) -> No
     await check_at_last(box, phone)
 
 
-async def test_cr_21_kills_and_starts_under_load_cost_nothing(box: Box) -> None:
+async def test_cr_21_kills_and_starts_under_load_cost_nothing(box: Box, amount: Amount) -> None:
     """CR-21: killed and started again and again while senders deposit; no start is slow."""
     await box.start()
     phone = await box.enrol()
     lanes = await phone.lanes(SENDERS)
     log = box.store.with_name(box.store.name + "-wal")
-    for _ in range(times(6, long=100)):
+    cycles = times(6, long=100)
+    amount(f"{cycles} kills and starts")
+    for _ in range(cycles):
         senders = await box.senders(lanes)
         before = len(box.ledger.stored)
         working = [asyncio.create_task(one.keep_on(size=4096)) for one in senders]
@@ -300,7 +346,7 @@ async def test_cr_21_kills_and_starts_under_load_cost_nothing(box: Box) -> None:
         await asyncio.gather(*working)
         check_started(await box.start())
         check_bounds(box)
-        await eventually(lambda: log.stat().st_size == 0)  # it does not grow with each kill
+        await eventually(lambda: log.stat().st_size <= START_LOG)  # it does not grow with each kill
     await box.stop()
 
     assert box.ledger.stored <= set(look_inside(box.store).parcels) <= box.ledger.possible

@@ -12,7 +12,8 @@ from typing import Final
 import pytest
 
 from tests.faults.adapter import Box, letters, open_box
-from tests.faults.here import PATIENCE, times
+from tests.faults.conftest import Amount
+from tests.faults.here import patience, times
 from tests.faults.oracle import check_bounds, check_disk, collect_and_check, look_inside
 from tests.faults.tools.powercut import card
 from tests.faults.tools.strace import broken
@@ -32,7 +33,7 @@ sys.stdin.read()
 """
 """A program that is told its rows are stored, and does not ask whether they are on the disk."""
 
-pytestmark = pytest.mark.timeout(PATIENCE)
+pytestmark = pytest.mark.timeout(patience())
 
 
 @pytest.fixture
@@ -41,7 +42,9 @@ async def box(tmp_path: Path) -> AsyncIterator[Box]:
         yield opened
 
 
-async def test_cr_03_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+async def test_cr_03_a_power_cut_loses_nothing_that_was_acknowledged(
+    tmp_path: Path, amount: Amount
+) -> None:
     """CR-03: the power goes while eight senders deposit; nothing acknowledged is lost or broken."""
     with card(tmp_path) as disk:
         async with open_box(tmp_path / "box") as box:
@@ -49,7 +52,8 @@ async def test_cr_03_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: P
             await box.start()
             phone = await box.enrol()
             lanes = await phone.lanes(SENDERS)
-            for n in range(times(5, long=1000)):
+            cuts = times(5, long=1000)
+            for n in range(cuts):
                 senders = await box.senders(lanes)
                 working = [asyncio.create_task(one.keep_on(size=1024)) for one in senders]
                 await box.ledger.until_stored(len(box.ledger.stored) + 20 + 17 * (n % 13))
@@ -65,6 +69,7 @@ async def test_cr_03_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: P
 
                 await box.start()
                 await collect_and_check(box, phone)
+            amount(f"{cuts} power cuts, {len(box.ledger.stored)} parcels acknowledged, 0 lost")
             check_bounds(box)
             await box.stop()
             check_disk(box)
@@ -91,13 +96,17 @@ def test_cr_03_the_cut_finds_what_was_not_fsynced(tmp_path: Path) -> None:
     assert kept < 500
 
 
-async def test_cr_07_after_a_failed_fsync_nothing_more_is_acknowledged(box: Box) -> None:
+async def test_cr_07_after_a_failed_fsync_nothing_more_is_acknowledged(
+    box: Box, amount: Amount
+) -> None:
     """CR-07: one fsync fails; its group is not acknowledged, the process ends, all else is kept."""
     await box.start()
     phone = await box.enrol()
     lanes = await phone.lanes(SENDERS)
     await box.stop()
-    for nth in (20, *range(21, 21 + times(0, long=80))):
+    failures = range(20, 21 + times(0, long=80))
+    amount(f"{len(failures)} failed fsyncs")
+    for nth in failures:
         await box.start(under=broken("fdatasync,fsync", f"error=EIO:when={nth}"))
         senders = await box.senders(lanes)
         endings = await asyncio.gather(*(one.keep_on() for one in senders))

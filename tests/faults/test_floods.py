@@ -16,7 +16,7 @@ import pytest
 
 from tests.faults.adapter import Box, Sender, letters, open_box
 from tests.faults.connection import NoAnswer
-from tests.faults.here import PATIENCE, times
+from tests.faults.here import patience, times
 from tests.faults.oracle import MAX_LOG, check_bounds, collect_and_check, memory
 from wire.frames import MAX_FRAME, Result, Results, decode_frame
 from wire.pairing import REQUEST_LIMIT
@@ -29,7 +29,7 @@ PROMPT: Final = 2.0 * 5
 FLOODER: Final = "127.0.0.66"
 """Where the trouble comes from."""
 
-pytestmark = pytest.mark.timeout(PATIENCE)
+pytestmark = pytest.mark.timeout(patience())
 
 
 @pytest.fixture

@@ -10,8 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from peer.items.kinds import File, Letter
+from tests.essay.ledger import Ledger
+from tests.essay.needles import canary
+from tests.essay.scene import scene
 from tests.faults.adapter import Box, letters, open_box, pair
+from tests.faults.conftest import Amount
 from tests.faults.connection import NoAnswer, Refused
+from tests.faults.here import patience, times
 from tests.gateway.phones import asks
 from tests.gateway.sync.people import Person, Phone
 from wire.lanes import Lane
@@ -19,6 +25,8 @@ from wire.parcel import MAX_BODY
 
 ADDRESS = "127.0.0.77"
 """From where a phone comes whose address must not be written down."""
+pytestmark = pytest.mark.timeout(patience())
+
 WITHOUT_UMASK = ("sh", "-c", 'umask 0; exec "$@"', "sh")
 
 
@@ -130,6 +138,58 @@ def test_pl_07_a_secret_in_a_log_is_found_however_it_is_spelled() -> None:
 
     for spelled in spellings(secret):
         assert kept.found_in(f"info: {spelled}, and more") == {"secret"}
+
+
+class Diary:
+    """Words that people have typed, one canary for each field that there is."""
+
+    def __init__(self) -> None:
+        self.words: dict[str, bytes] = {}
+
+    def word(self, field: str) -> str:
+        """Return a new word for a field; remember it."""
+        made = canary()
+        self.words[f"{field} {len(self.words)}"] = made.encode("ascii")
+        return made
+
+    def letter(self) -> Letter:
+        """Return a letter with words in its text, and in its file's name, type and content."""
+        name, type, inside = (self.word(f"a file's {what}") for what in ("name", "type", "content"))
+        file = File(f"{name}.txt", f"text/{type}", inside.encode("ascii") * 40)
+        return Letter.write(f"Dear all, {self.word('a text')}", file)
+
+
+async def test_pl_01_no_word_that_anybody_typed_is_found_at_the_box(amount: Amount) -> None:
+    """PL-01: a canary in every field of people; none on the disk, in memory, log or frames."""
+    diary = Diary()
+    async with scene(Ledger(), short=True, seed=1) as stage:
+        box = await stage.gateway()
+        names = [f"{name} {diary.word('a name')}" for name in ("Anna", "Ben", "Cleo")]
+        people = await stage.household(*names, gateway=box)
+        anna, *others = people
+        for called in names[1:]:
+            (await anna.on()).rename(called, diary.word("what somebody is called"))
+        shown = 0
+        for _ in range(times(1, long=100)):
+            for one in (await anna.on()).contacts.all():
+                await anna.put(one.name, [diary.letter()])
+            for other in others:
+                await other.put(names[0], [diary.letter()])
+            shown += len((await others[0].read()).letters)
+        await box.box.stop()
+        await box.start()
+        shown += sum([len((await one.read()).letters) for one in people])
+
+        search = box.observer.search(diary.words)
+
+        assert shown * 4 == len([one for one in diary.words if "file" in one or "text" in one])
+        assert {str(one) for one in search.hits} == set()
+        (Path(box.box.environment["TMPDIR"]) / "left").write_bytes(
+            base64.b64encode(b"x" + next(iter(diary.words.values())))
+        )
+        assert box.observer.search(diary.words).found_in("disk") == 1  # it would have been found
+    size = sum(search.searched.values()) >> 20
+    amount(f"{len(diary.words)} canaries in {size} MiB of disk, memory, log and frames")
 
 
 async def test_pl_12_what_it_writes_is_its_users_alone(box: Box, tmp_path: Path) -> None:

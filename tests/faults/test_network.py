@@ -2,20 +2,32 @@
 
 import asyncio
 import random
+import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TypeVar
 
+import aiohttp
 import pytest
 
+from tests.essay.phones import Pocket
+from tests.essay.sockets import sockets_of
 from tests.faults.adapter import Box, Handset, Sender, letters, open_box
-from tests.faults.connection import NoAnswer, Refused
-from tests.faults.here import PATIENCE, times
+from tests.faults.conftest import Amount
+from tests.faults.connection import Connection, NoAnswer, Refused
+from tests.faults.here import patience, times
 from tests.faults.oracle import check_bounds, check_disk, collect_and_check, memory
+from tests.faults.tools.bad_line import bad_line
+from tests.faults.tools.faketime import LeapingClock, leaping_clock
 from tests.faults.tools.proxy import Fault, Proxy, proxy
-from wire.frames import MAX_PARCELS, Result
+from tests.gateway.eventually import eventually
+from wire.frames import MAX_PARCELS, Bye, Ping, Result, Resume, decode_frame, encode_frame
 from wire.parcel import MAX_BODY, Parcel
 
-pytestmark = pytest.mark.timeout(PATIENCE)
+T = TypeVar("T")
+
+pytestmark = pytest.mark.timeout(patience())
 
 
 @pytest.fixture
@@ -169,3 +181,122 @@ async def test_nf_10_a_deposit_that_is_repeated_whole_is_refused(box: Box, phone
 
     found = await phone.drain()
     assert [one.parcel for one in found] == parcels
+
+
+def is_held(pid: int, port: int) -> bool:
+    """Return whether a process has a connection that comes from a port."""
+    return any(one.there.endswith(f":{port:04X}") for one in sockets_of(pid))
+
+
+async def nudge_until(clock: LeapingClock, connection: Connection, ends: asyncio.Future[T]) -> T:
+    """Let time leap until something comes of it: a process looks at the clock when it is asked."""
+    async with asyncio.timeout(30):
+        while not ends.done():
+            await connection.nonce()
+            await asyncio.wait({ends}, timeout=0.05)
+    return ends.result()
+
+
+async def test_nf_06_a_phone_that_is_frozen_is_let_go_and_others_are_not_harmed(
+    tmp_path: Path,
+) -> None:
+    """NF-06: stopped with its mailbox open: a Ping, a minute, and it is out; polls go on."""
+    clock = leaping_clock(tmp_path)
+    async with open_box(tmp_path / "box") as box:
+        await box.start(environment=clock.environment())
+        frozen, phone = await box.enrol(), await box.enrol()
+        sender = await phone.sender()
+        visitor = await box.connect()
+        await visitor.nonce()
+        live = await frozen.live()
+        port = live.get_extra_info("sockname")[1]
+        assert is_held(box.pid, port)
+
+        clock.leap(31)
+        pinged = asyncio.ensure_future(live.receive())
+        assert decode_frame((await nudge_until(clock, visitor, pinged)).data) == Ping()
+        waiting = asyncio.create_task(phone.fetch(wait=25))
+        await visitor.nonce()
+        await sender.deposit(letters(sender.lane, 1))
+        assert len(await waiting) == 1
+        clock.leap(31)
+        ended = asyncio.ensure_future(live.receive())
+        assert decode_frame((await nudge_until(clock, visitor, ended)).data) == Bye("too-slow")
+        assert (await live.receive()).type is aiohttp.WSMsgType.CLOSE
+
+        await eventually(lambda: not is_held(box.pid, port))
+        await collect_and_check(box, phone)
+        check_bounds(box)
+
+
+async def test_nf_06_a_phone_that_stops_reading_in_the_middle_is_let_go(tmp_path: Path) -> None:
+    """NF-06: frozen while a full mailbox is being sent: memory stays flat, soon it is out."""
+    clock = leaping_clock(tmp_path)
+    async with open_box(tmp_path / "box") as box:
+        await box.start(environment=clock.environment())
+        phone = await box.enrol()
+        sender = await phone.sender()
+        for _ in range(12):
+            await sender.deposit(letters(sender.lane, 1, size=MAX_BODY))
+        visitor = await box.connect()
+        await visitor.nonce()
+        start = memory(box.pid)
+        with await freeze_in_the_middle(phone) as frozen:
+            port = frozen.getsockname()[1]
+            assert is_held(box.pid, port)
+            assert memory(box.pid) - start < 32 << 20
+            clock.leap(31)
+            async with asyncio.timeout(30):
+                while is_held(box.pid, port):
+                    await visitor.nonce()
+
+        await collect_and_check(box, phone)
+        check_bounds(box)
+
+
+async def freeze_in_the_middle(phone: Handset) -> socket.socket:
+    """Ask for a mailbox and read one byte of it, as a phone does whose battery died."""
+    connection, body = phone.connection, encode_frame(Resume(phone.cursor))
+    fields = {"Host": "127.0.0.1", "Content-Length": str(len(body)), **await phone.auth()}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    head = f"POST /v1/mailbox/collect HTTP/1.1\r\n{lines}\r\n"
+
+    def ask() -> socket.socket:
+        bare = socket.create_connection(("127.0.0.1", connection.port))
+        bare.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        made = connection.tls.wrap_socket(bare)
+        made.sendall(head.encode() + body)
+        made.recv(1)
+        return made
+
+    return await asyncio.to_thread(ask)
+
+
+async def test_nf_03_letters_get_through_a_line_that_loses_a_third(
+    tmp_path: Path, amount: Amount
+) -> None:
+    """NF-03: 30 % of the packets are lost each way, 256 kbit/s: every letter is shown, once."""
+    count = times(8, long=200)
+    texts = [f"letter {number}" for number in range(count)]
+    async with bad_line() as line, open_box(tmp_path / "box") as box, AsyncExitStack() as ends:
+        box.host = line.box
+        await box.start(under=line.inside)
+        anna, ben = (Pocket(name, tmp_path / name) for name in ("Anna", "Ben"))
+        for one in (anna, ben):
+            ends.push_async_callback(one.off)
+            await one.pair(box)
+        await anna.meet(ben)
+        await line.spoil(loss=30, kbit=256)
+
+        shown = list[str]()
+        waiting = await anna.write("Ben", texts)
+        async with asyncio.timeout(20 * count):
+            while waiting or len(shown) < count:
+                anna.days += 1 / 24  # so that what waits is due
+                waiting = await (await anna.on()).try_outbox()
+                shown += await ben.texts()
+        lost = await line.lost()
+
+    assert sorted(shown) == sorted(texts)
+    assert lost > count
+    amount(f"{count} letters, {lost} packets lost")

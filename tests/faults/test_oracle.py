@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from gateway.database.migrate import migrate
-from tests.faults.__main__ import Row, table
+from tests.faults.__main__ import main
 from tests.faults.adapter import Box, letters
-from tests.faults.here import NotPossibleHere, need_program
+from tests.faults.here import LONG_FORM, MINUTES, NotPossibleHere, need_program, seconds, times
 from tests.faults.oracle import check_collected, check_started, look_inside
+from tests.faults.tools.strace import KillPoints, Point, at
 from wire.frames import Delivered
 from wire.ids import LaneId
 from wire.lanes import Lane
@@ -98,13 +99,38 @@ def test_a_program_that_is_not_there_is_named() -> None:
         need_program("no-such-program")
 
 
-def test_the_table_names_the_worst_that_happened() -> None:
-    rows = {
-        "CR-02": Row(["it is cut"], ["held", "BROKEN"], 1.25),
-        "CR-01": Row(["it is killed"], ["not possible here"], 0.1, {"strace is not installed"}),
-    }
+def test_every_call_of_a_kind_is_a_kill_point_until_there_are_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(LONG_FORM, "1")
+    calls = {"pwrite64": 3, "fsync": 1, "?rename": 9}
+    points, killed = KillPoints(at("fsync", 7), most=4), list[Point]()
 
-    assert table(rows).splitlines()[2:] == [
-        "| CR-01 | not possible here: strace is not installed | 0.1 | it is killed |",
-        "| CR-02 | BROKEN | 1.2 | it is cut |",
-    ]
+    for point in points:
+        if points.note(-9 if point.number <= calls.get(point.call, 0) else 0):
+            killed.append(point)
+
+    assert killed == [*at("pwrite64", 1, 2, 3), *at("fsync", 1), *at("?rename", 1, 2, 3, 4)]
+    assert points.reached == 8
+
+
+def test_a_short_form_kills_where_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(LONG_FORM, raising=False)
+
+    assert list(KillPoints(at("fsync", 7, 9), most=4)) == at("fsync", 7, 9)
+
+
+def test_a_part_of_a_long_form_is_never_less_than_the_short_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(LONG_FORM, "0.3")
+    assert (times(5, long=1000), times(5, long=10)) == (300, 5)
+    monkeypatch.setenv(MINUTES, "0.5")
+    assert seconds(1.0) == 30
+    monkeypatch.delenv(LONG_FORM)
+    assert (times(5, long=1000), seconds(1.0)) == (5, 1.0)
+
+
+def test_a_case_that_there_is_not_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["CR-99", "cr-01"]) == 2
+    assert "There is no case CR-99." in capsys.readouterr().err

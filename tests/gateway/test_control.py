@@ -148,7 +148,7 @@ async def test_a_clock_that_was_never_set_is_said_to_be_unset(box: Box) -> None:
 
 async def test_a_seat_is_given_more_room(box: Box) -> None:
     seat = await paired(box)
-    await ask(box, "PATCH", f"/seats/{seat}", status=204, json={"limit_bytes": 5000})
+    await ask(box, "PATCH", f"/seats/{seat}", status=204, json={"limit_bytes": 5000.0})
     [row] = (await ask(box, "GET", "/seats"))["seats"]
 
     assert row["limit_bytes"] == 5000
@@ -160,6 +160,14 @@ async def test_a_seat_is_given_more_room(box: Box) -> None:
 async def test_a_room_that_is_none_is_refused(box: Box, wish: object) -> None:
     seat = await paired(box)
     refusal = await ask(box, "PATCH", f"/seats/{seat}", status=400, json=wish)
+
+    assert refusal["error"] == "malformed"
+
+
+async def test_a_name_that_stands_twice_is_refused(box: Box) -> None:
+    seat = await paired(box)
+    twice = '{"limit_bytes": 5000, "limit_bytes": 1}'
+    refusal = await ask(box, "PATCH", f"/seats/{seat}", status=400, data=twice)
 
     assert refusal["error"] == "malformed"
 

@@ -11,8 +11,9 @@ import os
 import signal
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from tests.faults.here import NotPossibleHere, need_program
 
 _SHUTDOWN: Final = (2 << 30) | (4 << 16) | (ord("X") << 8) | 125
 """_IOR('X', 125, __u32)."""
+_RELEASE_SECONDS: Final = 60.0
 _WITHOUT_LOG: Final = struct.pack("I", 2)
 
 
@@ -44,9 +46,29 @@ class Card:
         _privileged("mount", "-o", "loop", str(self._image), str(self.place))
 
     def remove(self) -> None:
-        """Unmount it, if it is mounted."""
+        """Unmount it, if it is mounted, and wait until nobody has it any more.
+
+        Whoever made a mount namespace of his own meanwhile has a copy of the mount. As long as he
+        lives, the dead file system does too, and a mount would only find that one again.
+
+        Raises:
+            NotPossibleHere: somebody else keeps it.
+        """
         if self.place.is_mount():
             subprocess.run([need_program("umount"), self.place], check=True)
+        until = time.monotonic() + _RELEASE_SECONDS
+        while self._in_a_loop():
+            if time.monotonic() > until:
+                raise NotPossibleHere("another mount namespace holds the card")
+            time.sleep(0.01)  # nobody tells when the last one goes
+
+    def _in_a_loop(self) -> bool:
+        """Return whether a loop device still stands on the image."""
+        for entry in Path("/sys/block").glob("loop*/loop/backing_file"):
+            with suppress(OSError):  # it went while we looked
+                if entry.read_text().strip() == str(self._image):
+                    return True
+        return False
 
     def cut(self, pid: int) -> None:
         """Cut the power: freeze a child of ours, lose what is not on the disk, end it.

@@ -14,7 +14,10 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+
+from gateway.control_socket import short_address
 
 PIECE: Final = 1024
 _RESET: Final = struct.pack("ii", 1, 0)
@@ -67,13 +70,13 @@ class _Cut(Exception):
 
 
 class Proxy:
-    """Passes connections on to a port of 127.0.0.1.
+    """Passes connections on to a port of 127.0.0.1, or to the control socket in a data folder.
 
     Args:
-        target: the port; it may be changed for later connections.
+        target: the port or the folder; it may be changed for later connections.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int | Path) -> None:
         self.target = target
         self.port = 0
         self.fault = Fault()
@@ -86,7 +89,7 @@ class Proxy:
         self._open.add(task)
         ends = [writer]
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target)
+            far_reader, far_writer = await self._connect()
             ends.append(far_writer)
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(_pump(reader, far_writer, lambda one: self.fault.going_up(one)))
@@ -101,6 +104,12 @@ class Proxy:
                 end.transport.abort()
             self._open.discard(task)
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self.target, int):
+            return await asyncio.open_connection("127.0.0.1", self.target)
+        with short_address(self.target) as address:
+            return await asyncio.open_unix_connection(address)
+
     async def close(self) -> None:
         """Cut what is still open."""
         for task in tuple(self._open):
@@ -109,8 +118,8 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy(target: int) -> AsyncIterator[Proxy]:
-    """Stand before a port of 127.0.0.1 until the block ends."""
+async def proxy(target: int | Path) -> AsyncIterator[Proxy]:
+    """Stand before a port of 127.0.0.1, or the control socket in a folder, until the block ends."""
     made = Proxy(target)
     server = await asyncio.start_server(made.pass_on, host="127.0.0.1", port=0)
     made.port = server.sockets[0].getsockname()[1]
