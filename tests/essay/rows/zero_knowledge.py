@@ -82,7 +82,7 @@ async def what_it_reads(scene: Scene) -> None:
     files = {path.name for path in box.box.data.iterdir()}
     strange = [name for name in sorted(files) if f"`{name}`" not in dictionary]
     scene.ledger.equal("files kept and not documented", strange, [])
-    ids = _stored_ids(box.box.data / STORE_NAME)
+    ids = stored_ids(box.box.data / STORE_NAME)
     logged = Needles(ids).find(box.box.log.encode(), where="log")
     scene.ledger.equal("ids of seats, devices, lanes and parcels in its log", len(logged), 0)
 
@@ -112,12 +112,13 @@ def documented(text: str, what: str) -> set[str]:
             inside = False
         elif first == what:
             inside = True
-        elif inside and (name := re.fullmatch(r"`(\w+\.\w+)`", first)):
+        elif inside and (name := re.fullmatch(r"`([^`]+)`", first)):
             found.add(name[1])
     return found
 
 
-def _stored_ids(store: Path) -> dict[str, bytes]:
+def stored_ids(store: Path) -> dict[str, bytes]:
+    """Return the ids of all seats, devices, lanes and parcels in a gateway's store."""
     named = (("seat", "seat"), ("device", "device"), ("lane", "lane"), ("parcel", "parcel"))
     with closing(sqlite3.connect(store)) as database:
         return {
