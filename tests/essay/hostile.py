@@ -4,13 +4,17 @@ The environment says what:
 
     ESSAY_DROP     a share of parcels that are answered as stored and thrown away
     ESSAY_SHUFFLE  a file that counts what is held back and handed out twice; the order is by dice
-    ESSAY_LEAK     a file whose words it keeps where ESSAY_LEAK_TO says: disk, memory, log, frames
+    ESSAY_LEAK     a file whose words it keeps where ESSAY_LEAK_TO says: disk, memory, log, frames,
+                   or tells its owner (status)
+    ESSAY_RESTLESS how often in a second it wakes for nothing
 """
 
 import logging
 import os
 import random
 import sys
+import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +27,7 @@ from gateway.cli import main
 from gateway.front import Front
 from gateway.mailbox.cursors import Resumed
 from gateway.mailbox.store import Deposited, MailboxStore
+from gateway.status import Running
 from wire.frames import (
     MAX_PARCELS,
     Cursor,
@@ -161,6 +166,8 @@ def leak(words: bytes, *, to: str) -> None:
             print(words.decode(), file=sys.stderr)
         case "frames":
             _put_into_answers(words.decode())
+        case "status":
+            _tell_owner(words.decode())
 
 
 def _put_into_answers(words: str) -> None:
@@ -177,6 +184,25 @@ def _put_into_answers(words: str) -> None:
     setattr(Front, "__init__", begin)  # noqa: B010  # mypy lets nobody assign it
 
 
+def _tell_owner(words: str) -> None:
+    honest = Running.report
+
+    def report(self: Running, *arguments: Any, **named: Any) -> dict[str, Any]:
+        return {**honest(self, *arguments, **named), "notes": words}
+
+    setattr(Running, "report", report)  # noqa: B010  # mypy lets nobody assign it
+
+
+def wake(times: float) -> None:
+    """Wake as often in a second, and do nothing."""
+
+    def keep_waking() -> None:
+        while True:
+            time.sleep(1 / times)
+
+    threading.Thread(target=keep_waking, daemon=True).start()
+
+
 def run() -> int:
     """Be the gateway, with whatever the environment asks for."""
     told = os.environ
@@ -186,6 +212,8 @@ def run() -> int:
         shuffle(seed=int(told["ESSAY_SEED"]), count=Path(file))
     if file := told.get("ESSAY_LEAK"):
         leak(Path(file).read_bytes(), to=told["ESSAY_LEAK_TO"])
+    if times := told.get("ESSAY_RESTLESS"):
+        wake(float(times))
     return main()
 
 

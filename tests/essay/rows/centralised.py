@@ -44,7 +44,7 @@ async def read_and_alter(scene: Scene) -> None:
     await box.start()
     reading = await ben.read()
     shown = [one.text for one in reading.letters]
-    scene.ledger.tell("parcels in which one bit was turned on the disk", touched)
+    scene.ledger.equal("parcels in which one bit was turned on the disk", touched, FLIPPED)
     scene.ledger.equal("altered letters shown", len(set(shown) - set(texts)), 0)
     scene.ledger.equal("letters shown as they were written", len(shown), len(texts) - touched)
     codes = sorted({one.code for one in reading.troubles})
@@ -54,17 +54,18 @@ async def read_and_alter(scene: Scene) -> None:
 
 def _flip_bits(store: Path, scene: Scene, *, many: int) -> int:
     """Turn one bit in the bodies of `many` parcels; return in how many."""
+    touched = 0
     with sqlite3.connect(store) as database:
         rows = database.execute("SELECT number, body FROM parcel").fetchall()
         for number, body in scene.dice.sample(rows, many):
             bit = scene.dice.randrange(8 * len(body))
             altered = bytearray(body)
             altered[bit // 8] ^= 1 << bit % 8
-            database.execute(
+            touched += database.execute(
                 "UPDATE parcel SET body = ? WHERE number = ?", (bytes(altered), number)
-            )
+            ).rowcount
     database.close()
-    return many
+    return touched
 
 
 @row(

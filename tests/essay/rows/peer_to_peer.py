@@ -136,7 +136,7 @@ async def _write_both_ways(scene: Scene, homes: tuple[Home, ...]) -> None:
             await phone.run("new", "--name", phone.name)
             await pair(box.box, phone)
         await befriend(anna, ben)
-        watching = await ben.start("watch", "--once")
+        watching = scene.until_end(await ben.start("watch", "--once"))
         await watching.event("here")
         listening = [one for one in sockets_of(watching.pid) if one.listens]
         await anna.run("send", "Ben", "can you hear me?")
