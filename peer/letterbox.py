@@ -1,4 +1,14 @@
-"""The letters that people see: those that came, each shown once, and our own with their state."""
+"""The letters that people see: those that came, each shown once, and our own with their state.
+
+The order in which they are told is none that a gateway could choose:
+
+    letters of one device    as it has counted them (docs/protocol.md §8.2)
+    those of several         by their authors' clocks; what claims to be from the future stands
+                             where it came
+
+A letter is shown when it is here, and waits for no other. One that comes after a later one was
+shown says so, and takes its place when everything is looked at.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +26,18 @@ from wire.errors import Malformed
 from wire.ids import ItemId, PersonId
 
 _COLUMNS: Final = "number, item, person, outgoing, raw, written, came"
+_LATE: Final = (
+    "EXISTS (SELECT 1 FROM letter AS later WHERE later.shown AND later.person = letter.person"
+    " AND later.device = letter.device AND later.counted > letter.counted)"
+)
+"""Whether a later letter of the same device was shown before."""
+_COUNTED: Final = "coalesce(counted, number)"
+_SO_FAR: Final = (
+    "OVER (PARTITION BY outgoing, iif(outgoing, NULL, person), device"
+    f" ORDER BY {_COUNTED} ROWS UNBOUNDED PRECEDING)"
+)
+_IN_ORDER: Final = f"ORDER BY max(min(written, came)) {_SO_FAR}, max(number) {_SO_FAR}, {_COUNTED}"
+"""By the clocks, but none before one that its device counted earlier; in doubt as they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +56,8 @@ class Shown:
     """Whether it is something that only a newer app can show."""
     state: str = ""
     """Where it is, if it is ours."""
+    late: bool = False
+    """Whether one that its author's device sent later was shown before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +91,21 @@ class Letterbox:
         """Return one letter if nobody has seen it, and count it as seen from now on."""
         return self._take("shown = 0 AND item = ?1", item)
 
+    def in_order(self, items: Sequence[ItemId]) -> list[ItemId]:
+        """Return some letters' items in the order in which they are told."""
+        marks = ", ".join("?" * len(items))
+        rows = self._store.db.execute(
+            f"SELECT item FROM letter WHERE item IN ({marks}) {_IN_ORDER}",  # noqa: S608  # constants
+            [one.raw for one in items],
+        )
+        return [ItemId(raw) for (raw,) in rows.fetchall()]
+
     def everything(self, only: PersonId | None = None) -> list[Shown]:
-        """Return all letters, ours too, oldest first; those that came count as seen."""
+        """Return all letters, ours too, in their order; those that came count as seen."""
         self._take("shown = 0 AND (?1 IS NULL OR person = ?1)", only)
         rows = self._store.db.execute(
-            f"SELECT {_COLUMNS} FROM letter JOIN item USING (item)"  # noqa: S608  # constants
-            " WHERE ?1 IS NULL OR person = ?1 ORDER BY number",
+            f"SELECT {_COLUMNS}, 0 FROM letter JOIN item USING (item)"  # noqa: S608  # constants
+            f" WHERE ?1 IS NULL OR person = ?1 {_IN_ORDER}",
             (None if only is None else only.raw,),
         )
         return [self._shown(row) for row in rows.fetchall()]
@@ -105,8 +138,8 @@ class Letterbox:
         parameter = (None if key is None else key.raw,)
         with self._store.transaction() as db:
             rows = db.execute(
-                f"SELECT {_COLUMNS} FROM letter JOIN item USING (item)"  # noqa: S608  # constants
-                f" WHERE {which} ORDER BY number",
+                f"SELECT {_COLUMNS}, {_LATE} FROM letter JOIN item USING (item)"  # noqa: S608  # constants
+                f" WHERE {which} {_IN_ORDER}",
                 parameter,
             ).fetchall()
             seen = [row[:1] for row in rows]
@@ -123,6 +156,7 @@ class Letterbox:
                 bytes(raw),
                 float(written),
                 float(came),
+                int(late),
             ):
                 pass
             case _:
@@ -139,6 +173,7 @@ class Letterbox:
             came=came,
             unknown=not known,
             state=self._sending.state(ItemId(item)).text if outgoing else "",
+            late=bool(late),
         )
 
     def _name(self, person: PersonId) -> str:

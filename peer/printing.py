@@ -27,6 +27,8 @@ def letter_lines(letter: Shown, *, saved: Path | None) -> str:
         lines.append(_INDENT + show.text(letter.text, indent=_INDENT))
     if letter.file is not None:
         lines.append(_INDENT + _file_line(letter.file, saved, ours=letter.outgoing))
+    if letter.late:
+        lines.append(f"{_INDENT}— came late: it was written before others that you have seen")
     if letter.outgoing and letter.state:
         lines.append(f"{_INDENT}— {show.text(letter.state)}")
     return "\n".join([*lines, ""])
@@ -44,6 +46,8 @@ def letter_facts(letter: Shown, *, saved: Path | None = None) -> dict[str, Any]:
         facts["state"] = letter.state
     if letter.unknown:
         facts["unknown"] = True
+    if letter.late:
+        facts["late"] = True
     if (file := letter.file) is not None:
         facts["file"] = {"name": file.name, "type": file.type, "size": len(file.data)}
         if saved is not None:

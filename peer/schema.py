@@ -8,7 +8,7 @@
 | lane_given  | a lane on which a contact writes to us                                           |
 | lane_taken  | a lane on which we write to a contact                                            |
 | item        | signed bytes, ours or others', kept as long as one of the next three names them  |
-| letter      | an item that people see, in the order in which it came or was written            |
+| letter      | an item that people see; peer/letterbox.py says in which order                   |
 | outgoing    | an item on its way out                                                           |
 | sent        | an item under the number it was sent with, for thirty days: it may be asked for  |
 | trouble     | a parcel that could not be opened                                                |
@@ -115,5 +115,11 @@ CREATE TABLE exchange (
     state BLOB NOT NULL,
     expires INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+""",
+    """
+-- The author's device and its number for the letter; NULL: ours, or from before this step.
+ALTER TABLE letter ADD COLUMN device BLOB;
+ALTER TABLE letter ADD COLUMN counted INTEGER;
+CREATE INDEX letter_by_device ON letter (person, device, counted);
 """,
 )

@@ -284,11 +284,11 @@ class Watch:
     # What is told
 
     def _tell_of(self, batch: Batch) -> None:
-        for one in batch.taken:
-            if one.came is Came.LETTER and one.item is not None:
-                self._events.put_nowait(one.item)
-            elif one.came is Came.TROUBLE:
-                self._tell_all(self._letterbox.troubles())
+        came = [one.item for one in batch.taken if one.came is Came.LETTER and one.item is not None]
+        for item in self._letterbox.in_order(came):
+            self._events.put_nowait(item)
+        if any(one.came is Came.TROUBLE for one in batch.taken):
+            self._tell_all(self._letterbox.troubles())
 
     def _stored(self, item: ItemId) -> None:
         row = self._store.db.execute("SELECT raw FROM item WHERE item = ?", (item.raw,)).fetchone()

@@ -38,6 +38,10 @@ MAX_AGAIN: Final = 4
 """How often one item is sent to somebody, counting the first time; then it is gone."""
 RESENT_SECONDS: Final = 86_400.0
 MAX_GONE: Final = 64
+CLOCKS_DIFFER: Final = 600.0
+"""Seconds that another phone's clock may be ahead and be followed; no liar sets ours further."""
+TICK: Final = 0.001
+"""Seconds between two letters: the unit in which their time is written."""
 MIN_TRIES: Final = 10
 """Tries before something is given up for its age: a clock that jumps a month has not tried."""
 _SECRET_BYTES: Final = 32
@@ -102,7 +106,7 @@ class Outgoing:
             TooLarge: it does not fit in one parcel.
         """
         now = self._now()
-        item = write_item(content, identity=self._me.identity, now=now)
+        item = write_item(content, identity=self._me.identity, now=self._after_all_seen(now))
         self._keep_item(item)
         kind = LaneClass.LETTER if isinstance(content, Letter) else LaneClass.ORDINARY
         if isinstance(content, Letter):
@@ -113,6 +117,16 @@ class Outgoing:
             )
         self._queue(to, item, kind=kind, again=0, claim=claim)
         return item.id
+
+    def _after_all_seen(self, now: float) -> float:
+        """Return a time later than that of every letter here, if that is not far from now.
+
+        So an answer stands after its question on every phone, whichever clock is slow.
+        """
+        (newest,) = self._store.db.execute(
+            "SELECT max(written) FROM letter WHERE written < ?", (now + CLOCKS_DIFFER,)
+        ).fetchone()
+        return now if newest is None else max(now, float(newest) + TICK)
 
     def answer(self, to: Contact, resend: Resend) -> None:
         """Send again what a contact misses, or say that it is gone."""

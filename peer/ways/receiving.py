@@ -231,9 +231,16 @@ class Receiving:
                     "INSERT INTO item VALUES (?, ?) ON CONFLICT DO NOTHING", (item.id.raw, item.raw)
                 )
                 added = self._store.db.execute(
-                    "INSERT INTO letter (item, person, outgoing, written, came)"
-                    " VALUES (?, ?, 0, ?, ?) ON CONFLICT DO NOTHING",
-                    (item.id.raw, contact.person.raw, item.item.seconds, self._now()),
+                    "INSERT INTO letter (item, person, outgoing, written, came, device, counted)"
+                    " VALUES (?, ?, 0, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    (
+                        item.id.raw,
+                        contact.person.raw,
+                        item.item.seconds,
+                        self._now(),
+                        received.device.raw,
+                        received.again or received.number,
+                    ),
                 ).rowcount
                 return Taken(Came.LETTER if added else Came.NOTHING, contact, item.id)
             case Resend() as resend:

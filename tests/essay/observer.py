@@ -39,7 +39,7 @@ class Search:
 
     def size_of(self, place: str) -> str:
         """Return how much of a place was searched."""
-        return f"{self.searched.get(place, 0) / 1e6:.1f} MB searched"
+        return f"{self.searched.get(place, 0) / 1e3:,.0f} kB searched"
 
 
 @dataclass

@@ -129,6 +129,11 @@ class Pocket:
         """Collect, and return the texts that are shown for the first time."""
         return [one.text for one in (await self.read()).letters]
 
+    async def stream(self, name: str) -> list[str]:
+        """Return the texts of all letters of a contact, as a look at everything shows them."""
+        reading = await (await self.on()).read(name, everything=True)
+        return [one.text for one in reading.letters if not one.outgoing]
+
     async def watched(self) -> list[str]:
         """Stay connected until the mailbox is empty; return the texts that came meanwhile."""
         peer, found = await self.on(), list[str]()

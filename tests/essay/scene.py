@@ -1,6 +1,7 @@
 """What a row is played with: gateways that are watched, phones, a ledger; all gone afterwards."""
 
 import random
+import signal
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from demo.stage import Box, Phone, Stage, stage
+from demo.stage import Box, Phone, Process, Stage, stage
 from tests.essay.ledger import Ledger
 from tests.essay.needles import canary
 from tests.essay.observer import PLACES, Observer, Search
@@ -99,6 +100,11 @@ class Scene:
         """
         return Phone(name, self._home(name), inside)
 
+    def until_end(self, process: Process) -> Process:
+        """Return a process that is killed at the end of the row, if it still runs then."""
+        self._ends.push_async_callback(process.stop, signal.SIGKILL)
+        return process
+
     def _home(self, name: str) -> Path:
         return self.theatre.folder / f"phone-{name.split()[0].lower()}"
 
@@ -114,7 +120,8 @@ class Scene:
 
     def report(self, search: Search) -> None:
         """Enter what an observer found into the ledger: nothing, in each place."""
-        self.ledger.tell("secrets looked for", f"{search.secrets}, each in all spellings")
+        many = search.secrets
+        self.ledger.true("secrets looked for", many > 0, f"{many}, each in all spellings")
         for place in PLACES:
             seen, size = search.found_in(place), search.size_of(place)
             self.ledger.true(f"hits in {place}", seen == 0, f"{seen} ({size})")

@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from peer.errors import NoSuchContact
 from peer.items.kinds import File
-from peer.letterbox import content_of
+from peer.letterbox import Letterbox, Shown, content_of
+from peer.ways.sending import Sending
 from tests.peer.household import (
     Box,
     Household,
@@ -16,6 +20,7 @@ from tests.peer.household import (
     household,
     texts,
 )
+from tests.peer.ways.test_outgoing import Clock, Desk, desks
 from wire.codec import encode
 from wire.errors import WireError
 
@@ -169,3 +174,97 @@ async def test_a_letter_is_kept_as_it_came(house: Household) -> None:
 def test_what_was_never_kept_as_an_item_is_refused(raw: bytes) -> None:
     with pytest.raises(WireError):
         content_of(raw)
+
+
+# The order, whatever a gateway does
+
+
+def letterbox(desk: Desk) -> Letterbox:
+    return Letterbox(desk.store, desk.me, Sending(desk.store, desk.me, now=desk.clock))
+
+
+def said(letters: list[Shown]) -> list[str]:
+    return [one.text for one in letters]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    came=st.permutations(range(6)),
+    hours=st.lists(st.integers(-9, 9), min_size=6, max_size=6),
+)
+def test_however_letters_come_they_are_told_as_their_author_wrote_them(
+    came: list[int], hours: list[int]
+) -> None:
+    with TemporaryDirectory() as folder, desks(Path(folder)) as (ana, ben):
+        ana.clock, noon = Clock(), ben.clock.now
+        ana.start()
+        texts = [str(number) for number in range(6)]
+        for text, hour in zip(texts, hours, strict=True):
+            ana.clock.now = noon + 3600 * hour  # a clock that is set, and wrongly
+            ana.put(ben, text)
+        sent = ana.post()
+        ben.take(*(sent[one] for one in came[:3]))
+        early = said(letterbox(ben).unshown())
+        ben.take(*(sent[one] for one in came[3:]))
+        late = said(letterbox(ben).unshown())
+
+        assert early == sorted(early)
+        assert late == sorted(late)
+        assert said(letterbox(ben).everything()) == texts
+
+
+def test_a_letter_that_comes_after_a_later_one_says_so(tmp_path: Path) -> None:
+    with desks(tmp_path) as (ana, ben):
+        for text in ("one", "two", "three"):
+            ana.put(ben, text)
+        one, two, three = ana.post()
+        box = letterbox(ben)
+        ben.take(two)
+        assert [(it.text, it.late) for it in box.unshown()] == [("two", False)]
+        ben.take(three, one)
+
+        assert [(it.text, it.late) for it in box.unshown()] == [("one", True), ("three", False)]
+        assert [(it.text, it.late) for it in box.everything()] == [
+            ("one", False),
+            ("two", False),
+            ("three", False),
+        ]
+
+
+def test_what_is_sent_again_takes_the_place_it_had(tmp_path: Path) -> None:
+    with desks(tmp_path) as (ana, ben):
+        for text in ("one", "two", "three"):
+            ana.put(ben, text)
+        _, two, three = ana.post()
+        ben.take(two, three)
+        ben.gaps.ask()
+        ana.take(*ben.post())
+        ben.take(*ana.post())
+
+        assert said(letterbox(ben).everything()) == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("slow", [0.0, 50.0, 500.0])
+def test_an_answer_stands_after_its_question_with_a_slow_clock(tmp_path: Path, slow: float) -> None:
+    with desks(tmp_path) as (ana, ben):
+        ana.clock = Clock(ben.clock.now - slow)
+        ana.start()
+        ben.put(ana, "are you hungry?")
+        ana.take(*ben.post())
+        ana.put(ben, "yes")
+        ben.take(*ana.post())
+
+        assert said(letterbox(ana).everything()) == ["are you hungry?", "yes"]
+        assert said(letterbox(ben).everything()) == ["are you hungry?", "yes"]
+
+
+def test_a_letter_from_the_future_stands_where_it_came(tmp_path: Path) -> None:
+    with desks(tmp_path) as (ana, ben):
+        ana.clock = Clock(ben.clock.now + 86_400)
+        ana.start()
+        ana.put(ben, "from tomorrow")
+        ben.take(*ana.post())
+        ben.clock.now += 60
+        ben.put(ana, "a minute later")
+
+        assert said(letterbox(ben).everything()) == ["from tomorrow", "a minute later"]

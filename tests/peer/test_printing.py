@@ -260,3 +260,11 @@ def test_one_is_not_many() -> None:
         "1 letter",
         "2 letters",
     ]
+
+
+def test_a_letter_that_came_late_says_so() -> None:
+    late = replace(LETTER, late=True)
+
+    assert "came late: it was written before others" in letter_lines(late, saved=None)
+    assert letter_facts(late)["late"] is True
+    assert "late" not in letter_facts(LETTER)

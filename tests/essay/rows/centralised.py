@@ -1,18 +1,24 @@
 """Rows on services that sit in the middle: they can read, alter, withhold, and vanish."""
 
+import hashlib
 import shutil
 import signal
 import sqlite3
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.app import STORE_NAME
+from peer.app import Reading
+from tests.essay.hostile import HELD, TWICE
 from tests.essay.ledger import row
 from tests.essay.needles import canary
 from tests.essay.phones import Pocket
 from tests.essay.scene import Scene, secret_texts
 
 FLIPPED = 100
+CHUNK = 20
+"""Letters between two looks."""
 
 
 @row(
@@ -38,7 +44,7 @@ async def read_and_alter(scene: Scene) -> None:
     await box.start()
     reading = await ben.read()
     shown = [one.text for one in reading.letters]
-    scene.ledger.tell("parcels in which one bit was turned on the disk", touched)
+    scene.ledger.equal("parcels in which one bit was turned on the disk", touched, FLIPPED)
     scene.ledger.equal("altered letters shown", len(set(shown) - set(texts)), 0)
     scene.ledger.equal("letters shown as they were written", len(shown), len(texts) - touched)
     codes = sorted({one.code for one in reading.troubles})
@@ -48,17 +54,18 @@ async def read_and_alter(scene: Scene) -> None:
 
 def _flip_bits(store: Path, scene: Scene, *, many: int) -> int:
     """Turn one bit in the bodies of `many` parcels; return in how many."""
+    touched = 0
     with sqlite3.connect(store) as database:
         rows = database.execute("SELECT number, body FROM parcel").fetchall()
         for number, body in scene.dice.sample(rows, many):
             bit = scene.dice.randrange(8 * len(body))
             altered = bytearray(body)
             altered[bit // 8] ^= 1 << bit % 8
-            database.execute(
+            touched += database.execute(
                 "UPDATE parcel SET body = ? WHERE number = ?", (bytes(altered), number)
-            )
+            ).rowcount
     database.close()
-    return many
+    return touched
 
 
 @row(
@@ -122,6 +129,105 @@ async def _ask_until_all_is_there(
         await anna.texts()
         arrived |= set(await ben.texts())
     return at_most
+
+
+@row(
+    "C3",
+    about="the service decides in which order, and how often, things are handed out",
+    shown_by="the same letters through an honest gateway and through one that shuffles, withholds "
+    "and repeats: both phones tell them in the order in which they were written, each once",
+)
+async def out_of_order(scene: Scene) -> None:
+    count = scene.theatre.folder / "misdeeds"
+    count.touch()
+    honest = await scene.gateway("the honest box")
+    hostile = await scene.gateway(
+        "the hostile box",
+        module="tests.essay.hostile",
+        environment={"ESSAY_SHUFFLE": str(count), "ESSAY_SEED": str(scene.seed)},
+    )
+    anna, ben = await scene.household("Anna", "Ben", gateway=honest)
+    cara = scene.pocket("Cara")
+    await cara.pair(hostile.box)
+    await anna.meet(cara)
+    texts, _ = secret_texts(scene.many(500, 120), of="Anna")
+    shown = {phone.name: _Shown() for phone in (ben, cara)}
+    for start in range(0, len(texts), CHUNK):
+        for phone in (ben, cara):
+            await anna.write(phone.name, texts[start : start + CHUNK])
+            shown[phone.name].take(await phone.read(), texts)
+    rounds = 0
+    while len(shown["Cara"].texts) < len(texts) and rounds < 100:
+        rounds += 1
+        await anna.read()  # Cara may have asked for what is withheld
+        shown["Cara"].take(await cara.read(), texts)
+
+    turned = _turned([text for _, text in sorted(shown["Cara"].by_arrival)], texts)
+    deeds = count.read_bytes()
+    for what, seen in (
+        ("letters that came to Cara after a later one", turned),
+        ("times that the hostile gateway withheld all it had", deeds.count(HELD)),
+        ("parcels that it handed out twice", deeds.count(TWICE)),
+    ):
+        scene.ledger.true(what, seen > 0, seen)
+    scene.ledger.tell("looks of Cara after the last letter until all were there", rounds)
+    streams = {phone.name: await phone.stream("Anna") for phone in (ben, cara)}
+    for name, stream in streams.items():
+        scene.ledger.equal(f"letters that {name}’s phone tells", len(stream), len(texts))
+        scene.ledger.equal(f"{name}: shown twice", shown[name].twice, 0)
+        scene.ledger.equal(f"{name}: looks that showed letters turned round", shown[name].turned, 0)
+        told = f"{shown[name].said_late} of {shown[name].late}"
+        scene.ledger.equal(
+            f"{name}: said to be late, of those shown after a later one",
+            told,
+            f"{shown[name].late} of {shown[name].late}",
+        )
+    digests = {name: _digest(stream) for name, stream in streams.items()}
+    scene.ledger.equal("Cara’s stream, hashed", digests["Cara"], digests["Ben"])
+    scene.ledger.equal("and as it was written", digests["Ben"], _digest(texts))
+    scene.ledger.tell(
+        "several devices", "one for each person today, so two persons were compared, not two phones"
+    )
+
+
+@dataclass
+class _Shown:
+    """What one phone showed, look by look."""
+
+    texts: set[str] = field(default_factory=set)
+    by_arrival: list[tuple[int, str]] = field(default_factory=list)
+    twice: int = 0
+    turned: int = 0
+    late: int = 0
+    said_late: int = 0
+    _newest: int = -1
+
+    def take(self, reading: Reading, written: list[str]) -> None:
+        """Take note of what a look brought."""
+        letters = [one for one in reading.letters if one.text in written]
+        texts = [one.text for one in letters]
+        self.twice += len(texts) - len(set(texts) - self.texts)
+        self.texts |= set(texts)
+        self.by_arrival += [(one.number, one.text) for one in letters]
+        places = [written.index(text) for text in texts]
+        self.turned += places != sorted(places)
+        late = [place < self._newest for place in places]
+        self.late += sum(late)
+        self.said_late += sum(one.late and is_ for one, is_ in zip(letters, late, strict=True))
+        self._newest = max([self._newest, *places])
+
+
+def _turned(arrived: list[str], written: list[str]) -> int:
+    """Return how many letters arrived after one that was written later."""
+    newest, count = -1, 0
+    for place in map(written.index, arrived):
+        count += place < newest
+        newest = max(newest, place)
+    return count
+
+
+def _digest(texts: list[str]) -> str:
+    return hashlib.blake2b("\n".join(texts).encode(), digest_size=8).hexdigest()
 
 
 @row(

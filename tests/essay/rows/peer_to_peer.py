@@ -6,14 +6,19 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
+from bench.processes import cpu_seconds, wake_ups
 from demo.meeting import befriend, pair
 from demo.stage import Event, Phone
 from tests.essay.ledger import row
 from tests.essay.networks import SERVER, Home, NoNetworks, two_homes
 from tests.essay.scene import Scene, Watched, secret_texts
-from tests.essay.sockets import calls_of, sockets_of
+from tests.essay.sockets import LOOK_EVERY, calls_of, sockets_of
 
 LETTERS: Final = 40
+WAKE_UPS: Final = 120
+"""Of the idle gateway in a minute, at most: one a second for its loop, one for housekeeping."""
+CLOSED_WITHIN: Final = 30.0
+"""Seconds in which the last connection of a phone that has gone has to be closed."""
 KNOCK_SECONDS: Final = 1.0
 """How long a call from the internet is tried; one that is refused takes less."""
 
@@ -131,7 +136,7 @@ async def _write_both_ways(scene: Scene, homes: tuple[Home, ...]) -> None:
             await phone.run("new", "--name", phone.name)
             await pair(box.box, phone)
         await befriend(anna, ben)
-        watching = await ben.start("watch", "--once")
+        watching = scene.until_end(await ben.start("watch", "--once"))
         await watching.event("here")
         listening = [one for one in sockets_of(watching.pid) if one.listens]
         await anna.run("send", "Ben", "can you hear me?")
@@ -170,3 +175,99 @@ async def _knock(home: Home) -> str:
         return "no answer"
     writer.close()
     return "an answer"
+
+
+@row(
+    "P8",
+    about="whoever waits for connections empties the phone’s battery",
+    shown_by="the gateway’s part: with all phones idle, connections open 0, bytes on the wire 0, "
+    "times that its own process wakes in a minute; bytes and connections of a phone’s look",
+)
+async def nobody_is_there(scene: Scene) -> None:
+    box = await scene.gateway()
+    anna, ben = await scene.household("Anna", "Ben", gateway=box)
+    texts, _ = secret_texts(10, of="Anna")
+    await anna.write("Ben", texts)
+    scene.ledger.equal("letters that came before", len(await ben.texts()), len(texts))
+
+    looks = scene.many(24, 4)
+    before, links = box.tap.bytes, len(box.tap.links)
+    woken = wake_ups(box.observer.pid)
+    for _ in range(looks):
+        await ben.texts()
+    passed, links = box.tap.bytes - before, len(box.tap.links) - links
+    scene.ledger.true("bytes of a look into an empty mailbox", passed > 0, passed // looks)
+    scene.ledger.equal("connections for each look", links / looks, 1.0)
+    woken = wake_ups(box.observer.pid) - woken
+    scene.ledger.true("times that the gateway wakes for one", woken >= looks, woken // looks)
+
+    await anna.off()
+    await ben.off()
+    closed = await _until_closed(box)
+    scene.ledger.true(
+        "seconds until every connection is closed", closed < CLOSED_WITHIN, f"{closed:.1f}"
+    )
+    idle = await _watch_idle(box, seconds=scene.many(600, 15))
+    scene.ledger.tell(
+        "then nobody wants anything for", f"{idle.seconds:.0f} s, looked at {idle.looks} times"
+    )
+    scene.ledger.equal("connections open at the gateway meanwhile, at most", idle.sockets, 0)
+    scene.ledger.equal("connections that it opened", idle.opened, 0)
+    scene.ledger.equal("bytes on the wire", idle.bytes, 0)
+    a_minute = idle.wake_ups / idle.seconds * 60
+    scene.ledger.true(
+        f"times that its process wakes in a minute, at most {WAKE_UPS}",
+        a_minute <= WAKE_UPS,
+        f"{a_minute:.0f}",
+    )
+    scene.ledger.tell("processor time in an hour", f"{idle.cpu / idle.seconds * 3600:.1f} s")
+    scene.ledger.tell(
+        "a phone that sleeps",
+        "is not woken yet: it hears of a letter when it looks; push comes later",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Idle:
+    """What a gateway did while nobody wanted anything."""
+
+    seconds: float
+    looks: int
+    sockets: int
+    opened: int
+    bytes: int
+    wake_ups: int
+    cpu: float
+
+
+async def _watch_idle(box: Watched, *, seconds: float) -> _Idle:
+    """Look at a gateway again and again for some time."""
+    pid = box.observer.pid
+    woken, passed, used, began = wake_ups(pid), box.tap.bytes, cpu_seconds(pid), time.monotonic()
+    async with calls_of(pid) as calls:
+        most = 0
+        while (lasted := time.monotonic() - began) < seconds:
+            most = max(most, _connections(box))
+            await asyncio.sleep(LOOK_EVERY)
+    return _Idle(
+        seconds=lasted,
+        looks=calls.looks,
+        sockets=most,
+        opened=len(calls.opened),
+        bytes=box.tap.bytes - passed,
+        wake_ups=wake_ups(pid) - woken,
+        cpu=cpu_seconds(pid) - used,
+    )
+
+
+async def _until_closed(box: Watched) -> float:
+    """Return how many seconds it takes until no connection is left at a gateway."""
+    began = time.monotonic()
+    # The gateway tells nobody that a connection is closed.
+    while _connections(box) and time.monotonic() - began < CLOSED_WITHIN:  # noqa: ASYNC110
+        await asyncio.sleep(LOOK_EVERY)
+    return time.monotonic() - began
+
+
+def _connections(box: Watched) -> int:
+    return sum(not one.listens for one in sockets_of(box.observer.pid))
