@@ -24,7 +24,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT: Final = Path(__file__).parent.parent
-PACKAGES: Final = ("wire", "gateway", "peer")
+PACKAGES: Final = ("wire", "gateway", "peer", "bench")
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONTRACTS: Final = {
     contract["id"]: contract["name"] for contract in PROJECT["tool"]["importlinter"]["contracts"]
@@ -74,6 +74,7 @@ TRESPASSES: Final = [
     _trespass("sides", "peer.ways", "gateway.errors"),
     _trespass("sides", "wire", "gateway.errors"),
     _trespass("sides", "wire", "peer.keys"),
+    _trespass("sides", "bench", "gateway.config"),
     *(
         _trespass("pure", "wire", imported)
         for imported in ("asyncio", "socket", "sqlite3", "time", "random", "secrets", "logging")
