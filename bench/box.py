@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.links import Address, connect, request
-from bench.processes import Running, free_port, listening, start
+from bench.framing import request
+from bench.links import Address, connect
+from bench.processes import PROJECT, Running, free_port, listening, start
 from bench.seats import Seat, pair
 
-PROJECT: Final = Path(__file__).parents[1]
 CONNECTIONS: Final = 4096
 """As many as the rows about idle connections need, and all from one address."""
 
@@ -23,16 +23,23 @@ class Box:
 
     Args:
         folder: of its own.
-        tls: whether phones speak to it with TLS.
+        tls: whether it is spoken to with TLS, or as by a proxy that ends TLS before it.
+        processor: on which it runs.
     """
 
     def __init__(self, folder: Path, *, tls: bool = True, processor: int | None = None) -> None:
         self.folder = folder
         self.data = folder / "data"
-        self.address = Address(free_port(), tls=tls)
+        self._tls = Address(free_port())
+        self.address = self._tls if tls else Address(free_port(), tls=False)
         self.seats: list[Seat] = []
         self._processor = processor
         self._process: Running | None = None
+
+    @property
+    def door(self) -> Address:
+        """Where it listens with TLS."""
+        return self._tls
 
     @property
     def pid(self) -> int:
@@ -69,9 +76,11 @@ class Box:
 
     def _flags(self) -> list[str]:
         many = str(CONNECTIONS)
+        plain = [] if self.address.tls else ["--plain-port", str(self.address.port)]
         return [
-            "--data", str(self.data), "--listen", "127.0.0.1", "--port", str(self.address.port),
+            "--data", str(self.data), "--listen", "127.0.0.1", "--port", str(self._tls.port),
             "--connections", many, "--connections-per-address", many, "--log-level", "error",
+            *plain,
         ]  # fmt: skip
 
     async def stop(self) -> None:
@@ -90,7 +99,7 @@ class Box:
     async def furnish(self, count: int, *, lanes: int = 1) -> list[Seat]:
         """Pair phones of new persons, each of whom gives away some lanes; return the new seats."""
         for _ in range(count):
-            seat = await pair(self.data, self.address)
+            seat = await pair(self.data, self._tls, address=self.address)
             await seat.mint(lanes)
             self.seats.append(seat)
         return self.seats[-count:]

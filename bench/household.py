@@ -22,12 +22,13 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from bench.deposits import NotStored, Posts, ready
+from bench.deposits import Posts, ready
 from bench.figures import percentile
 from bench.links import Address, Lost, Refused
 from bench.processes import Meter, peak_memory
 from bench.recipients import open_mailbox
 from bench.seats import Seat, pair, pid_of
+from bench.talks import NotStored
 from wire.frames import NOWHERE, Cursor
 
 HOUR: Final = 3600.0
@@ -132,20 +133,23 @@ class Home:
     """Each with a lane for each of its contacts."""
 
 
-async def furnish(data: Path, address: Address, household: Household) -> Home:
+async def furnish(
+    data: Path, door: Address, household: Household, *, address: Address | None = None
+) -> Home:
     """Pair a phone for each seat, and give each of its contacts a lane.
 
     Args:
         data: the gateway's folder.
-        address: where it listens.
+        door: where it listens with TLS.
         household: how many.
+        address: where it is spoken to afterwards, if that is elsewhere.
     """
     seats = []
     for _ in range(household.seats):
-        seat = await pair(data, address)
+        seat = await pair(data, door, address=address)
         await seat.mint(household.contacts)
         seats.append(seat)
-    return Home(data, address, tuple(seats))
+    return Home(data, address or door, tuple(seats))
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +292,7 @@ class _Posting:
 
     async def _hand_in(self, post: Post, sender: Posts) -> None:
         seat = self._home.seats[post.seat]
-        wanted = ready([seat.lanes[post.contact]], channel=seat.channel, size=post.size)
+        wanted = ready(seat.lanes[post.contact], channel=seat.channel, size=post.size)
         try:
             await sender.deposit(wanted)
         except NotStored as error:

@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from bench.links import Link, Lost, connect, message
+from bench.framing import message
+from bench.links import Link, Lost, connect
 from bench.seats import Seat
 from wire.frames import NOWHERE, Ack, Cursor, Hello, Pong, Resume, decode_frame, encode_frame
 from wire.ids import ParcelId
@@ -42,13 +43,9 @@ class Recipient:
     def __init__(self, link: Link, cursor: Cursor, took: Took) -> None:
         self._link = link
         self._took = took
+        self._came = asyncio.Event()
         self.cursor = cursor
         self.greeted: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
-
-    @property
-    def link(self) -> Link:
-        """The connection."""
-        return self._link
 
     def take(self, data: bytes) -> None:
         """Take a frame of the gateway's, and acknowledge what is in it."""
@@ -60,6 +57,7 @@ class Recipient:
                 self._link.send(message(encode_frame(Ack(self.cursor))))
                 for _, parcel in found:
                     self._took(parcel)
+                self._came.set()
             case 0x03:
                 self._link.send(message(encode_frame(Pong())))
             case _:
@@ -68,6 +66,11 @@ class Recipient:
                     if frame.reset or self.cursor == NOWHERE:
                         self.cursor = Cursor.start(frame.epoch)
                     self.greeted.set_result(frame)
+
+    async def more(self) -> None:
+        """Wait until something comes."""
+        self._came.clear()
+        await self._came.wait()
 
     def close(self) -> None:
         """Hang up."""

@@ -16,7 +16,8 @@ from typing import Any, Final
 from nacl.public import PrivateKey
 from nacl.signing import SigningKey
 
-from bench.links import Address, Link, connect, request, spelled
+from bench.framing import request, spelled
+from bench.links import Address, Link, connect
 from wire.auth import Channel, Login
 from wire.card import NO_PREVIOUS, DeviceEntry, Signed, Statement, StatementKind
 from wire.codec import encode
@@ -112,18 +113,19 @@ class Seat:
         return made
 
 
-async def pair(data: Path, address: Address) -> Seat:
+async def pair(data: Path, door: Address, *, address: Address | None = None) -> Seat:
     """Pair a phone of somebody new; return the seat.
 
     Args:
         data: the gateway's folder.
-        address: where it listens.
+        door: where it listens with TLS: its certificate is part of every proof.
+        address: where it is spoken to afterwards, if that is elsewhere.
     """
     signing = SigningKey.generate()
     device = DeviceEntry(DeviceKey(bytes(signing.verify_key)), _exchange_key())
     shown = await ask_owner(data, "POST", "/pair")
     code = GatewayCode.parse(shown["code"])
-    link = await connect(address)
+    link = await connect(door)
     try:
         channel = Channel.over(code.gateway, certificate=link.certificate())
         wanted = PairRequest.make(
@@ -141,7 +143,7 @@ async def pair(data: Path, address: Address) -> Seat:
         link.close()
     if answer.state is not PairingState.PAIRED:
         raise RuntimeError(f"a phone could not be paired: {answer.state.name}")
-    return Seat(address, channel, signing)
+    return Seat(address or door, channel, signing)
 
 
 def _exchange_key() -> bytes:
