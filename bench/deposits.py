@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 """Senders who hold lanes: parcels in frames that were made before, handed in one way or another.
 
     Posts     one request for each frame, on a connection that is kept (docs/protocol.md §4.5)
@@ -26,6 +27,20 @@ from bench.links import (
 )
 from wire.auth import Channel, LaneOpening
 from wire.frames import Bye, Deposit, Proved, Result, Results, decode_frame, encode_frame
+=======
+"""Deposits of random parcels, handed in with one request each (docs/protocol.md §4.5)."""
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from bench.framing import read_spelled, request, spelled
+from bench.links import Address, Link, Lost, Refused, connect
+from bench.talks import NotStored
+from wire.auth import Channel, LaneOpening
+from wire.frames import Deposit, Proved, Result, Results, decode_frame, encode_frame
+>>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
 from wire.ids import ParcelId
 from wire.lanes import Lane
 from wire.parcel import Lifetime, Parcel
@@ -35,6 +50,10 @@ BODY: Final = 1024
 NONCE_SECONDS: Final = 50.0
 """How long we take a nonce for good; the gateway does so for 60 s (docs/protocol.md §3.4)."""
 NONCE_HEADER: Final = b"homepost-nonce"
+<<<<<<< HEAD
+=======
+CHALLENGE: Final = request("POST", "/v1/challenge")
+>>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +61,14 @@ class Ready:
     """A deposit that only has to be sent."""
 
     frame: bytes
+<<<<<<< HEAD
     parcels: tuple[ParcelId, ...]
     lane: Lane
     """One of those it is for: whoever deposits opens his connection with it."""
+=======
+    lane: Lane
+    """On which it is, and with which the request is opened."""
+>>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
 
 
 def parcel(lane: Lane, *, size: int = BODY, life: Lifetime = Lifetime.MONTH) -> Parcel:
@@ -53,6 +77,7 @@ def parcel(lane: Lane, *, size: int = BODY, life: Lifetime = Lifetime.MONTH) -> 
     return Parcel(lane.id, ParcelId(secrets.token_bytes(16)), life, secrets.token_bytes(32), body)
 
 
+<<<<<<< HEAD
 def ready(lanes: Sequence[Lane], *, channel: Channel, size: int = BODY, tag: int = 1) -> Ready:
     """Return a deposit of one new parcel for each of `lanes`."""
     made = [parcel(lane, size=size) for lane in lanes]
@@ -80,6 +105,13 @@ class Sender(Protocol):
 
 class NotStored(Exception):
     """A parcel was refused; the text is the code."""
+=======
+def ready(lane: Lane, *, channel: Channel, size: int = BODY) -> Ready:
+    """Return a deposit of one new parcel."""
+    made = parcel(lane, size=size)
+    proved = Proved(made.proof(lane, gateway=channel.gateway), made)
+    return Ready(encode_frame(Deposit(1, (proved,))), lane)
+>>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
 
 
 def opening(lane: Lane, *, channel: Channel, nonce: bytes) -> str:
@@ -89,7 +121,16 @@ def opening(lane: Lane, *, channel: Channel, nonce: bytes) -> str:
 
 
 class Posts:
+<<<<<<< HEAD
     """One request for each deposit, on a connection that is kept while the gateway keeps it."""
+=======
+    """One request for each deposit, on a connection that is kept while the gateway keeps it.
+
+    Args:
+        address: of the gateway.
+        channel: what openings are bound to.
+    """
+>>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
 
     def __init__(self, address: Address, channel: Channel) -> None:
         self._address = address
@@ -99,12 +140,25 @@ class Posts:
         self._nonce_at = 0.0
 
     async def deposit(self, wanted: Ready) -> None:
+<<<<<<< HEAD
         """Hand in a deposit, once more if the kept connection had ended."""
         fresh = self._link is None or self._link.ended.done()
         try:
             await self._deposit(wanted)
         except Lost:
             if fresh:
+=======
+        """Hand in a deposit, once more if the kept connection had ended; return when it is stored.
+
+        Raises:
+            Refused, Lost, NotStored
+        """
+        kept = self._link is not None and not self._link.ended.done()
+        try:
+            await self._deposit(wanted)
+        except Lost:
+            if not kept:
+>>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
                 raise
             await self._deposit(wanted)
 
@@ -112,7 +166,11 @@ class Posts:
         if self._link is None or self._link.ended.done():
             self._link = await connect(self._address)
         if not self._nonce or time.monotonic() - self._nonce_at > NONCE_SECONDS:
+<<<<<<< HEAD
             self._keep((await self._link.must(request("POST", "/v1/challenge"))).body)
+=======
+            self._keep((await self._link.must(CHALLENGE)).body)
+>>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
         nonce, self._nonce = self._nonce, b""
         header = opening(wanted.lane, channel=self._channel, nonce=nonce)
         answer = await self._link.ask(request("POST", "/v1/deposit", wanted.frame, headers=header))
@@ -120,7 +178,11 @@ class Posts:
             self._keep(read_spelled(given))
         if answer.status >= 400:
             raise Refused(answer)
+<<<<<<< HEAD
         _check(answer.body)
+=======
+        check(answer.body)
+>>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
 
     def _keep(self, nonce: bytes) -> None:
         self._nonce, self._nonce_at = nonce, time.monotonic()
@@ -131,6 +193,7 @@ class Posts:
             self._link.close()
 
 
+<<<<<<< HEAD
 class Socket:
     """A WebSocket for deposits. Make one with `open_socket`."""
 
@@ -203,6 +266,9 @@ async def open_socket(address: Address, *, lane: Lane, channel: Channel) -> Sock
 
 
 def _check(data: bytes) -> None:
+=======
+def check(data: bytes) -> None:
+>>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
     """Check that everything in a Results frame is stored.
 
     Raises:

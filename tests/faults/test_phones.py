@@ -11,7 +11,8 @@ import pytest
 from gateway.identity import load_identity
 from peer.items.kinds import Content, Kind, Letter, Unknown
 from peer.store import FILE_NAME
-from peer.ways.gateway_client import DepositClient, Destination, connect
+from peer.ways.connection import Destination, connect
+from peer.ways.gateway_client import DepositClient
 from tests.essay.ledger import Ledger
 from tests.essay.phones import Pocket
 from tests.essay.scene import Watched, scene
