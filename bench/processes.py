@@ -247,10 +247,12 @@ def start(
         processor: on which it runs; on any if None.
         environment: variables beside ours.
     """
-    pinned = ["taskset", "-c", str(processor)] if processor is not None else []
+    bound = ["setpriv", "--pdeathsig", "KILL"]  # nobody outlives us, however we end
+    if processor is not None:
+        bound += ["taskset", "-c", str(processor)]
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(  # commands of ours
-            [*pinned, *command],
+            [*bound, *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

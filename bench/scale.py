@@ -51,7 +51,7 @@ QUICK: Final = Scale(
     quiet_seconds=30.0,
     mailboxes=100,
     household=Household(),
-    hours=(18 * HOUR, 19 * HOUR),
+    hours=(18 * HOUR, 18.25 * HOUR),
     speed=100.0,
 )
 """Some minutes."""

@@ -32,7 +32,7 @@ CITATION: Final = re.compile(
 )
 """The document's name and the sections that follow it, also over the end of a commented line."""
 READ: Final = ("*.py", "*.sql", "*.md", "*.json", "*.toml")
-FOLDERS: Final = ("wire", "gateway", "peer", "demo", "tests", "docs", "deploy")
+FOLDERS: Final = ("wire", "gateway", "peer", "demo", "bench", "tests", "docs", "deploy")
 
 
 def cited(text: str) -> list[str]:
