@@ -9,19 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-<<<<<<< HEAD
-from bench.links import Address, connect, request
-from bench.processes import Running, free_port, listening, start
-from bench.seats import Seat, pair
-
-PROJECT: Final = Path(__file__).parents[1]
-=======
 from bench.framing import request
 from bench.links import Address, connect
 from bench.processes import PROJECT, Running, free_port, listening, start
 from bench.seats import Seat, pair
 
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
 CONNECTIONS: Final = 4096
 """As many as the rows about idle connections need, and all from one address."""
 
@@ -31,36 +23,25 @@ class Box:
 
     Args:
         folder: of its own.
-<<<<<<< HEAD
-        tls: whether phones speak to it with TLS.
-=======
         tls: whether it is spoken to with TLS, or as by a proxy that ends TLS before it.
         processor: on which it runs.
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
     """
 
     def __init__(self, folder: Path, *, tls: bool = True, processor: int | None = None) -> None:
         self.folder = folder
         self.data = folder / "data"
-<<<<<<< HEAD
-        self.address = Address(free_port(), tls=tls)
-=======
         self._tls = Address(free_port())
         self.address = self._tls if tls else Address(free_port(), tls=False)
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
         self.seats: list[Seat] = []
         self._processor = processor
         self._process: Running | None = None
 
     @property
-<<<<<<< HEAD
-=======
     def door(self) -> Address:
         """Where it listens with TLS."""
         return self._tls
 
     @property
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
     def pid(self) -> int:
         """Its process."""
         if self._process is None:
@@ -95,17 +76,11 @@ class Box:
 
     def _flags(self) -> list[str]:
         many = str(CONNECTIONS)
-<<<<<<< HEAD
-        return [
-            "--data", str(self.data), "--listen", "127.0.0.1", "--port", str(self.address.port),
-            "--connections", many, "--connections-per-address", many, "--log-level", "error",
-=======
         plain = [] if self.address.tls else ["--plain-port", str(self.address.port)]
         return [
             "--data", str(self.data), "--listen", "127.0.0.1", "--port", str(self._tls.port),
             "--connections", many, "--connections-per-address", many, "--log-level", "error",
             *plain,
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
         ]  # fmt: skip
 
     async def stop(self) -> None:
@@ -124,11 +99,7 @@ class Box:
     async def furnish(self, count: int, *, lanes: int = 1) -> list[Seat]:
         """Pair phones of new persons, each of whom gives away some lanes; return the new seats."""
         for _ in range(count):
-<<<<<<< HEAD
-            seat = await pair(self.data, self.address)
-=======
             seat = await pair(self.data, self._tls, address=self.address)
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
             await seat.mint(lanes)
             self.seats.append(seat)
         return self.seats[-count:]

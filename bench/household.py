@@ -22,20 +22,13 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-<<<<<<< HEAD
-from bench.deposits import NotStored, Posts, ready
-=======
 from bench.deposits import Posts, ready
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
 from bench.figures import percentile
 from bench.links import Address, Lost, Refused
 from bench.processes import Meter, peak_memory
 from bench.recipients import open_mailbox
 from bench.seats import Seat, pair, pid_of
-<<<<<<< HEAD
-=======
 from bench.talks import NotStored
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
 from wire.frames import NOWHERE, Cursor
 
 HOUR: Final = 3600.0
@@ -140,28 +133,13 @@ class Home:
     """Each with a lane for each of its contacts."""
 
 
-<<<<<<< HEAD
-async def furnish(data: Path, address: Address, household: Household) -> Home:
-=======
 async def furnish(
     data: Path, door: Address, household: Household, *, address: Address | None = None
 ) -> Home:
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
     """Pair a phone for each seat, and give each of its contacts a lane.
 
     Args:
         data: the gateway's folder.
-<<<<<<< HEAD
-        address: where it listens.
-        household: how many.
-    """
-    seats = []
-    for _ in range(household.seats):
-        seat = await pair(data, address)
-        await seat.mint(household.contacts)
-        seats.append(seat)
-    return Home(data, address, tuple(seats))
-=======
         door: where it listens with TLS.
         household: how many.
         address: where it is spoken to afterwards, if that is elsewhere.
@@ -172,7 +150,6 @@ async def furnish(
         await seat.mint(household.contacts)
         seats.append(seat)
     return Home(data, address or door, tuple(seats))
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,11 +292,7 @@ class _Posting:
 
     async def _hand_in(self, post: Post, sender: Posts) -> None:
         seat = self._home.seats[post.seat]
-<<<<<<< HEAD
-        wanted = ready([seat.lanes[post.contact]], channel=seat.channel, size=post.size)
-=======
         wanted = ready(seat.lanes[post.contact], channel=seat.channel, size=post.size)
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
         try:
             await sender.deposit(wanted)
         except NotStored as error:

@@ -16,10 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-<<<<<<< HEAD
-=======
 PROJECT: Final = Path(__file__).parents[1]
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 START_SECONDS: Final = 120.0

@@ -8,12 +8,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-<<<<<<< HEAD
-from bench.links import Link, Lost, connect, message
-=======
 from bench.framing import message
 from bench.links import Link, Lost, connect
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
 from bench.seats import Seat
 from wire.frames import NOWHERE, Ack, Cursor, Hello, Pong, Resume, decode_frame, encode_frame
 from wire.ids import ParcelId
@@ -47,21 +43,10 @@ class Recipient:
     def __init__(self, link: Link, cursor: Cursor, took: Took) -> None:
         self._link = link
         self._took = took
-<<<<<<< HEAD
-        self.cursor = cursor
-        self.greeted: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
-
-    @property
-    def link(self) -> Link:
-        """The connection."""
-        return self._link
-
-=======
         self._came = asyncio.Event()
         self.cursor = cursor
         self.greeted: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
 
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
     def take(self, data: bytes) -> None:
         """Take a frame of the gateway's, and acknowledge what is in it."""
         match data[0]:
@@ -72,10 +57,7 @@ class Recipient:
                 self._link.send(message(encode_frame(Ack(self.cursor))))
                 for _, parcel in found:
                     self._took(parcel)
-<<<<<<< HEAD
-=======
                 self._came.set()
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
             case 0x03:
                 self._link.send(message(encode_frame(Pong())))
             case _:
@@ -85,14 +67,11 @@ class Recipient:
                         self.cursor = Cursor.start(frame.epoch)
                     self.greeted.set_result(frame)
 
-<<<<<<< HEAD
-=======
     async def more(self) -> None:
         """Wait until something comes."""
         self._came.clear()
         await self._came.wait()
 
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
     def close(self) -> None:
         """Hang up."""
         self._link.close()

@@ -16,12 +16,8 @@ from typing import Any, Final
 from nacl.public import PrivateKey
 from nacl.signing import SigningKey
 
-<<<<<<< HEAD
-from bench.links import Address, Link, connect, request, spelled
-=======
 from bench.framing import request, spelled
 from bench.links import Address, Link, connect
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
 from wire.auth import Channel, Login
 from wire.card import NO_PREVIOUS, DeviceEntry, Signed, Statement, StatementKind
 from wire.codec import encode
@@ -117,31 +113,19 @@ class Seat:
         return made
 
 
-<<<<<<< HEAD
-async def pair(data: Path, address: Address) -> Seat:
-=======
 async def pair(data: Path, door: Address, *, address: Address | None = None) -> Seat:
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
     """Pair a phone of somebody new; return the seat.
 
     Args:
         data: the gateway's folder.
-<<<<<<< HEAD
-        address: where it listens.
-=======
         door: where it listens with TLS: its certificate is part of every proof.
         address: where it is spoken to afterwards, if that is elsewhere.
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
     """
     signing = SigningKey.generate()
     device = DeviceEntry(DeviceKey(bytes(signing.verify_key)), _exchange_key())
     shown = await ask_owner(data, "POST", "/pair")
     code = GatewayCode.parse(shown["code"])
-<<<<<<< HEAD
-    link = await connect(address)
-=======
     link = await connect(door)
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
     try:
         channel = Channel.over(code.gateway, certificate=link.certificate())
         wanted = PairRequest.make(
@@ -159,11 +143,7 @@ async def pair(data: Path, door: Address, *, address: Address | None = None) -> 
         link.close()
     if answer.state is not PairingState.PAIRED:
         raise RuntimeError(f"a phone could not be paired: {answer.state.name}")
-<<<<<<< HEAD
-    return Seat(address, channel, signing)
-=======
     return Seat(address or door, channel, signing)
->>>>>>> 30491f48fe268aafcc702fefbac814a05fe4a279
 
 
 def _exchange_key() -> bytes:
