@@ -3,6 +3,7 @@
     Refusal             its status        {"error": code, and the facts that it has}
     bytes out of form   400               {"error": the code of the WireError}
     no such request     404, 405, …       {"error": "not-found", …}
+    no memory for it    503               {"error": "busy", …}
     an error of ours    500               {"error": "internal"}; the log says where
 
 docs/protocol.md §12 lists the codes.
@@ -14,7 +15,7 @@ from typing import Any, Final
 from quart import Quart, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
-from gateway.errors import Refusal
+from gateway.errors import Busy, Refusal
 from wire.errors import WireError
 
 CODES: Final = {
@@ -47,6 +48,11 @@ def answer_errors(app: Quart) -> None:
         if status == 405:
             answer.headers.extend([one for one in error.get_headers() if one[0].lower() == "allow"])
         return answer, status
+
+    @app.errorhandler(MemoryError)
+    async def no_memory(error: MemoryError) -> tuple[Response, int]:
+        log.error("a request found no memory")
+        return await refused(Busy())
 
     @app.errorhandler(Exception)
     async def failed(error: Exception) -> tuple[Response, int]:
