@@ -49,11 +49,6 @@ def answer_errors(app: Quart) -> None:
             answer.headers.extend([one for one in error.get_headers() if one[0].lower() == "allow"])
         return answer, status
 
-    @app.errorhandler(MemoryError)
-    async def no_memory(error: MemoryError) -> tuple[Response, int]:
-        log.error("a request found no memory")
-        return await refused(Busy())
-
     @app.errorhandler(Exception)
     async def failed(error: Exception) -> tuple[Response, int]:
         log.error("a request failed", exc_info=error)
@@ -68,5 +63,7 @@ def told(error: Exception) -> tuple[int, dict[str, Any]]:
             return error.status, {"error": error.code, **error.facts()}
         case WireError():
             return 400, {"error": error.code}
+        case MemoryError():
+            return told(Busy())
         case _:
             return 500, {"error": "internal"}

@@ -70,8 +70,8 @@ class Config:
     seat_limit: int = GIB
     """Bytes that may wait for one seat: some months of letters with photos on an SD card."""
     connections: int = 512
-    """Connections at a time: below the 1024 files that a process may open by default. One costs up
-    to 75 kB."""
+    """Connections at a time: below the 1024 files that a process may open by default. An
+    idle one costs 50 kB, one that does its worst 200 kB for half a minute."""
     connections_per_address: int = 128
     """Connections from one address: a household behind one address has fewer, and one that wants
     more cannot shut the others out."""
