@@ -3,6 +3,7 @@
     Refusal             its status        {"error": code, and the facts that it has}
     bytes out of form   400               {"error": the code of the WireError}
     no such request     404, 405, …       {"error": "not-found", …}
+    no memory for it    503               {"error": "busy", …}
     an error of ours    500               {"error": "internal"}; the log says where
 
 docs/protocol.md §12 lists the codes.
@@ -14,7 +15,7 @@ from typing import Any, Final
 from quart import Quart, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
-from gateway.errors import Refusal
+from gateway.errors import Busy, Refusal
 from wire.errors import WireError
 
 CODES: Final = {
@@ -62,5 +63,7 @@ def told(error: Exception) -> tuple[int, dict[str, Any]]:
             return error.status, {"error": error.code, **error.facts()}
         case WireError():
             return 400, {"error": error.code}
+        case MemoryError():
+            return told(Busy())
         case _:
             return 500, {"error": "internal"}

@@ -22,7 +22,7 @@ from quart.asgi import ASGIHTTPConnection, ASGIWebsocketConnection
 from quart.wrappers.request import Body
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from gateway.errors import Refusal
+from gateway.errors import Busy, Refusal
 from wire.errors import Malformed
 
 BODY_SECONDS: Final = 10.0
@@ -62,6 +62,7 @@ async def body(limit: int) -> bytes:
     Raises:
         TooLarge: it is longer.
         TooSlow: it did not come in time.
+        Busy: there is no memory for it.
     """
     if (request.content_length or 0) > limit:
         raise TooLarge(limit)
@@ -134,15 +135,19 @@ class PatientBody(Body):
         self.wanted = asyncio.Event()
         self.ended = asyncio.Event()
         self._taken = 0
+        self._had_room = True
 
     def append(self, data: bytes) -> None:
-        """Keep what came, or pass over what is beyond the limit."""
+        """Keep what came, or pass over what is beyond the limit or finds no memory."""
         self._taken += len(data)
-        if not self._too_long:
-            super().append(data)
-        else:
-            self.clear()
-            self.set_complete()
+        try:
+            if self._had_room and not self._too_long:
+                super().append(data)
+                return
+        except MemoryError:
+            self._had_room = False
+        self.clear()
+        self.set_complete()
 
     def pass_over(self) -> None:
         """Let what still comes go by."""
@@ -152,6 +157,8 @@ class PatientBody(Body):
     def __await__(self) -> Generator[Any, None, Any]:
         self.wanted.set()
         data = yield from super().__await__()
+        if not self._had_room:
+            raise Busy
         if self._too_long:
             raise RequestEntityTooLarge
         return data

@@ -70,11 +70,20 @@ class Config:
     seat_limit: int = GIB
     """Bytes that may wait for one seat: some months of letters with photos on an SD card."""
     connections: int = 512
-    """Connections at a time: below the 1024 files that a process may open by default. One costs up
-    to 75 kB."""
+    """Connections at a time: below the 1024 files that a process may open by default. An
+    idle one costs 50 kB, one that does its worst 200 kB for half a minute."""
     connections_per_address: int = 128
     """Connections from one address: a household behind one address has fewer, and one that wants
     more cannot shut the others out."""
+    refusals_per_minute: int = 300
+    """Refusals after which an address is not listened to for a while: a phone has some in a day, a
+    guesser has nothing else."""
+    plain_port: int = 0
+    """TCP port of the loopback addresses that speaks HTTP without TLS, for a proxy on this machine
+    that ends TLS with the gateway's own certificate; 0: none."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses of proxies that speak for many visitors: no cap for one address holds for them, and
+    on the plain port they may say for whom they connect."""
     log_level: str = "info"
     """How much is said on stderr: error, warning, info or debug."""
     log_format: str = "plain"
@@ -165,12 +174,20 @@ def _texts(value: Any, *, wanted: str) -> list[str]:
 
 def _addresses(value: Any) -> tuple[str, ...]:
     wanted = 'a list of IP addresses of this machine, such as ["192.168.1.2"]'
+    if not (found := _ips(value, wanted=wanted)):
+        raise ValueError(wanted)
+    return found
+
+
+def _proxies(value: Any) -> tuple[str, ...]:
+    return _ips(value, wanted='a list of IP addresses of proxies, such as ["127.0.0.1"]')
+
+
+def _ips(value: Any, *, wanted: str) -> tuple[str, ...]:
     try:
         found = tuple(str(ipaddress.ip_address(one)) for one in _texts(value, wanted=wanted))
     except ValueError:
         raise ValueError(wanted) from None
-    if not found:
-        raise ValueError(wanted)
     return tuple(dict.fromkeys(found))
 
 
@@ -215,6 +232,9 @@ SETTINGS: Final = (
     Setting("seat_limit", _seat_limit, "room for one person's parcels (1 GiB)", "SIZE"),
     Setting("connections", _whole(8, 65_536), "connections at a time (512)"),
     Setting("connections_per_address", _whole(4, 65_536), "of them from one address (128)"),
+    Setting("refusals_per_minute", _whole(10, 1_000_000), "then an address has to wait (300)"),
+    Setting("plain_port", _whole(0, 65_535), "loopback port without TLS, for a proxy (none)"),
+    Setting("trusted_proxies", _proxies, "addresses that speak for many visitors (none)", "LIST"),
     Setting("log_level", _one_of(*_LEVELS), f"{', '.join(_LEVELS)} (info)", "LEVEL"),
     Setting("log_format", _one_of(*_FORMATS), f"{' or '.join(_FORMATS)} (plain)", "FORMAT"),
 )
@@ -260,6 +280,10 @@ def load_config(
         raise SettingsError(
             f"connections_per_address ({config.connections_per_address}) is more than connections "
             f"({config.connections}): lower the first or raise the second."
+        )
+    if config.plain_port and config.plain_port == config.port:
+        raise SettingsError(
+            f"plain_port and port are both {config.port}: give each a port of its own."
         )
     return Loaded(config, {name: origins.get(name, "default") for name in _BY_NAME})
 

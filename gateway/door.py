@@ -2,11 +2,15 @@
 
 asyncio takes in whatever comes: a few hundred idle connections from one place shut everybody else
 out, and without descriptors it spins and writes a traceback each time. Here a connection counts
-from the moment it is taken in until its socket is closed, TLS handshake included.
+from the moment it is taken in until its socket is closed, TLS handshake included. Whoever was
+refused too often is not taken in at all for a while, and whoever leaves without having asked
+anything counts as refused.
 """
 
 import errno
+import gc
 import ipaddress
+import logging
 import os
 import socket
 from collections import Counter
@@ -15,10 +19,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gateway.patience import Patience
+
 SEND_BUFFER: Final = 64 * 1024
 """Bytes that the kernel holds for one connection; Linux takes twice that for itself."""
+RECEIVE_BUFFER: Final = 64 * 1024
+"""The same in the other direction; by itself it would let six megabytes come."""
 REFUSED_AT_ONCE: Final = 64
 """Connections over the cap that are turned away before others get their turn."""
+REFUSALS: Final = 300
+"""Refusals a minute after which one address is not listened to: a phone has some in a day."""
+FORGOTTEN_TOGETHER: Final = 64
+"""Connections that came to nothing after which Python is told to collect what it has lost: asyncio
+leaves a circle of 62 kB for each broken TLS handshake, and thousands of them would wait."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +44,10 @@ class Caps:
     """In all; below the number of files that this process may open."""
     per_address: int
     """From one IPv4 address or one IPv6 network of 64 bits, which one household has."""
+    refusals: int = REFUSALS
+    """In a minute, from one of these, before it is not listened to for a while."""
+    trusted: frozenset[str] = frozenset()
+    """Addresses of proxies: each speaks for many, so none of them counts as one visitor."""
 
 
 class Door:
@@ -40,9 +59,11 @@ class Door:
 
     def __init__(self, caps: Caps) -> None:
         self._caps = caps
-        self._inside: set[Guest] = set()
+        self._inside: dict[int, Guest] = {}
+        self._patience = Patience(caps.refusals)
         self._by_network: Counter[str] = Counter()
         self._reserve: int | None = None
+        self._came_to_nothing = 0
 
     def __enter__(self) -> "Door":
         self._keep_reserve()
@@ -58,25 +79,72 @@ class Door:
 
     def admit(self, guest: "Guest") -> bool:
         """Let a connection in, if there is room for one more from there."""
-        over = len(self._inside) >= self._caps.connections
-        if over or self._by_network[guest.network] >= self._caps.per_address:
+        if len(self._inside) >= self._caps.connections:
             return False
-        self._inside.add(guest)
-        self._by_network[guest.network] += 1
+        if guest.network is not None and not self._has_room(guest.network):
+            return False
+        self._inside[guest.fileno()] = guest
+        if guest.network is not None:
+            self._by_network[guest.network] += 1
         return True
 
-    def leave(self, guest: "Guest") -> None:
+    def network_of(self, address: str) -> str | None:
+        """Return as what an address is counted; None for a proxy that is trusted."""
+        return None if address in self._caps.trusted else network_of(address)
+
+    def guest(self, descriptor: int) -> "Guest":
+        """Return the connection that has a descriptor.
+
+        Raises:
+            ConnectionError: it is over.
+        """
+        try:
+            return self._inside[descriptor]
+        except KeyError:
+            raise ConnectionAbortedError from None
+
+    def introduced(self, guest: "Guest", address: str) -> bool:
+        """Count a proxy's connection as one of whom it is for; return whether he may come in."""
+        network = network_of(address)
+        if guest.network is not None or not self._has_room(network):
+            return False
+        guest.network = network
+        self._by_network[network] += 1
+        return True
+
+    def refused(self, guest: "Guest") -> None:
+        """Note that somebody asked for what he may not have."""
+        if guest.network is not None and self._patience.refused(guest.network):
+            network, _, _ = guest.network.partition("/")
+            log.warning("%s was refused too often and is not listened to for now", network)
+
+    def is_patient_with(self, guest: "Guest") -> bool:
+        """Return whether this visitor is still listened to."""
+        return guest.network is None or not self._patience.is_over(guest.network)
+
+    def leave(self, guest: "Guest", descriptor: int) -> None:
         """Note that a connection is over."""
-        if guest not in self._inside:
+        if self._inside.get(descriptor) is not guest:
             return
-        self._inside.remove(guest)
+        del self._inside[descriptor]
+        if not guest.was_answered:
+            self.refused(guest)
+            self._came_to_nothing += 1
+            if self._came_to_nothing % FORGOTTEN_TOGETHER == 0:
+                gc.collect()
+        if guest.network is None:
+            return
         self._by_network[guest.network] -= 1
         if not self._by_network[guest.network]:
             del self._by_network[guest.network]
 
+    def _has_room(self, network: str) -> bool:
+        full = self._by_network[network] >= self._caps.per_address
+        return not full and not self._patience.is_over(network)
+
     def hang_up(self) -> None:
         """End every connection."""
-        for guest in tuple(self._inside):
+        for guest in tuple(self._inside.values()):
             with suppress(OSError):
                 guest.shutdown(socket.SHUT_RDWR)
 
@@ -104,11 +172,14 @@ class Guest(socket.socket):
 
     Args:
         connection: just accepted; taken over.
-        network: where it comes from, as far as it is counted.
+        network: where it comes from, as far as it is counted; None for a proxy.
         door: who counts.
     """
 
-    def __init__(self, connection: socket.socket, *, network: str, door: Door) -> None:
+    was_answered = False
+    """Whether it asked anything and was told something."""
+
+    def __init__(self, connection: socket.socket, *, network: str | None, door: Door) -> None:
         super().__init__(
             connection.family, connection.type, connection.proto, fileno=connection.detach()
         )
@@ -117,8 +188,9 @@ class Guest(socket.socket):
 
     def close(self) -> None:
         """Close the connection and make room for another."""
+        descriptor = self.fileno()
         super().close()
-        self._door.leave(self)
+        self._door.leave(self, descriptor)
 
 
 class Entrance(socket.socket):
@@ -139,6 +211,7 @@ class Entrance(socket.socket):
         # Accepted connections inherit these. The kernel would keep megabytes for one that is slow;
         # asyncio sets the other only where it is told the protocol's number: 22 handshakes/s else.
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._door = door
 
@@ -150,7 +223,8 @@ class Entrance(socket.socket):
         """
         for _ in range(REFUSED_AT_ONCE):
             connection, address = self._next()
-            guest = Guest(connection, network=network_of(address[0]), door=self._door)
+            network = self._door.network_of(address[0])
+            guest = Guest(connection, network=network, door=self._door)
             if self._door.admit(guest):
                 return guest, address
             guest.close()

@@ -5,14 +5,21 @@
     TLS 1.3 only, no session tickets  before 1.3 our certificate travels in the clear and names the
                                       box; a ticket would tell whose phone comes without login
     HTTP/1.1 only                     nobody needs HTTP/2 here, nor its floods; h2c has no switch
+    no web pages, no made-up hosts    a page can point its own name at a box at home, and ask it
     requests that can be read in one  CL with TE, two lengths, bare line feeds: two programs read
     way only                          them differently; hypercorn answers some of them twice
     no permessage-deflate             a megabyte would unpack to a gigabyte before any limit
     a message too long ends it all    hypercorn says so and goes on collecting
+    a flood of frames ends it all     empty fragments and pings cost work, and add up to no length
     who stops reading is cut off      hypercorn waits for ever
+    who is gone is forgotten at once  hypercorn keeps all of him in memory until he had been idle
     caps, before TLS begins           hypercorn counts nothing, and without descriptors asyncio
                                       spins and fills the disk with tracebacks
-    16 KiB to read TLS into           asyncio takes 256 KiB for each connection
+    refusals are counted              guessing keys or paths costs us what it costs the guesser
+    a proxy's connection is told      many visitors come on it: no cap is for it, and what one
+    from a visitor's                  request showed says nothing of the next
+    16 KiB to read TLS into,          asyncio takes 256 KiB for each connection, and keeps as much
+    16 and 32 KiB that wait           again and 128 KiB that nobody has asked for yet
     libraries say little in the log   whoever sends rubbish must not be able to fill a disk
 
 Made for the hypercorn that pyproject.toml pins; tests/gateway/test_listener.py fails when a newer
@@ -20,14 +27,16 @@ one does any of this differently.
 """
 
 import asyncio
+import json
 import logging
 import re
 import socket
 import ssl
 import time
 from asyncio.sslproto import SSLProtocol
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -38,15 +47,27 @@ from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.protocol.ws_stream import WSStream
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.events import Request as StreamRequest
+from hypercorn.protocol.events import Response as StreamResponse
+from hypercorn.protocol.events import StreamClosed
+from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
+from wsproto.connection import Connection as Frames
+from wsproto.connection import ConnectionState as FramesState
+from wsproto.events import CloseConnection, Message, Ping, Pong
+from wsproto.events import Event as FrameEvent
 from wsproto.utilities import ProtocolError
 
-from gateway.door import Caps, Door, Entrance
+from gateway.door import Caps, Door, Entrance, Guest
+from gateway.errors import Refusal, TooManyRequests
+from gateway.introduction import MAX_LINE, begins, read_line
+from gateway.names import WrongHost, is_ours
 from gateway.visit import STATE, Visit
+from wire.errors import Malformed
 from wire.frames import MAX_FRAME
 
 HANDSHAKE_SECONDS: Final = 10.0
@@ -63,6 +84,19 @@ MAX_HEAD: Final = 16 * 1024
 """Bytes of a request's head; ours have some hundred."""
 TLS_BUFFER: Final = 16 * 1024
 """Bytes that TLS is read into: one record. 304 kB for each idle connection become 59 kB."""
+READ_BUFFER: Final = 32 * 1024
+"""Bytes after which a connection is not read any more until some are wanted; asyncio takes twice
+that before it stops."""
+MAX_FRAGMENTS: Final = 256
+"""Frames of one message: the largest in pieces of 4 KiB. Ours are whole."""
+CONTROL_FRAMES: Final = 120
+"""Pings and pongs of a WebSocket in a minute: one a second is a nervous client."""
+FRAMES_IN_TURN: Final = 64
+"""Frames of one connection that are read before others have their turn: a millisecond."""
+MAX_TOLD: Final = 8
+"""Foreign hosts that the log names, each once: for an owner who forgot to set `hosts`."""
+REFUSED_SECONDS: Final = 60
+"""What is told to whoever was refused too often."""
 QUEUED: Final = 2
 """Pieces of a body, of at most 64 KiB, that wait for whoever reads it."""
 LINES_A_MINUTE: Final = 20
@@ -72,9 +106,19 @@ _HEAD_END: Final = b"\r\n\r\n"
 _ODD_LINES: Final = re.compile(rb"(?<!\r)\n|\n[ \t]|\0")
 _TOLD_LENGTHS: Final = re.compile(rb"\n(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
 
+_CODES: Final = {431: "too-large", 505: "unknown-version"}
+"""What is told for a request that cannot be read, where it is not `malformed`."""
+
 __all__ = ["Caps", "serve_local", "serve_phones"]
 
 log = logging.getLogger(__name__)
+
+
+class FromWebPage(Refusal):
+    """A page in a browser asked; nobody wants that here."""
+
+    code = "web-page"
+    status = 403
 
 
 async def serve_phones(
@@ -85,6 +129,8 @@ async def serve_phones(
     caps: Caps,
     stop: Callable[[], Awaitable[object]],
     grace: float,
+    plain: Sequence[socket.socket] = (),
+    names: Collection[str] = (),
 ) -> None:
     """Serve `app` with TLS until `stop` returns.
 
@@ -95,24 +141,29 @@ async def serve_phones(
         caps: how many connections there may be.
         stop: returns when it is time to end.
         grace: seconds that requests have then to finish.
+        plain: the same, for a proxy on this machine that ends TLS itself.
+        names: names of this box beside its addresses and those of the home network.
     """
     SSLProtocol.max_size = TLS_BUFFER
     with Door(caps) as door, quiet_libraries():
-        await _serve(
-            app,
-            [Entrance(one, door) for one in sockets],
-            context=tls_context(tls),
-            stop=stop,
-            grace=grace,
+        house, context = _House(door=door, names=names), tls_context(tls)
+        behind = _House(door=door, names=names, is_plain=True)
+        await asyncio.gather(
+            _serve(app, _entrances(sockets, door), house, context=context, stop=stop, grace=grace),
+            _serve(app, _entrances(plain, door), behind, context=None, stop=stop, grace=grace),
         )
         door.hang_up()
+
+
+def _entrances(sockets: Sequence[socket.socket], door: Door) -> list[Entrance]:
+    return [Entrance(one, door) for one in sockets]
 
 
 async def serve_local(
     app: Any, *, sock: socket.socket, stop: Callable[[], Awaitable[object]], grace: float
 ) -> None:
     """Serve `app` on a Unix socket, without TLS and caps, until `stop` returns."""
-    await _serve(app, [sock], context=None, stop=stop, grace=grace)
+    await _serve(app, [sock], _House(), context=None, stop=stop, grace=grace)
 
 
 def tls_context(pem: Path) -> ssl.SSLContext:
@@ -128,6 +179,7 @@ def tls_context(pem: Path) -> ssl.SSLContext:
 async def _serve(
     app: Any,
     sockets: Sequence[socket.socket],
+    house: "_House",
     *,
     context: ssl.SSLContext | None,
     stop: Callable[[], Awaitable[object]],
@@ -142,7 +194,9 @@ async def _serve(
             running.add(task)
             task.add_done_callback(running.discard)
         try:
-            await _Connection(ASGIWrapper(app), loop, settings, worker, {}, reader, writer)
+            await _Connection(house, ASGIWrapper(app), loop, settings, worker, {}, reader, writer)
+        except asyncio.CancelledError:  # at our end; asyncio would write a traceback about it
+            _cut(writer.transport)
         except Exception as error:
             if not _is_their_doing(error):
                 log.error("a connection was dropped", exc_info=error)
@@ -153,7 +207,8 @@ async def _serve(
         patience["ssl_handshake_timeout"] = HANDSHAKE_SECONDS
         patience["ssl_shutdown_timeout"] = FAREWELL_SECONDS
     servers = [
-        await asyncio.start_server(connected, sock=one, ssl=context, **patience) for one in sockets
+        await asyncio.start_server(connected, sock=one, ssl=context, limit=READ_BUFFER, **patience)
+        for one in sockets
     ]
     try:
         await stop()
@@ -206,8 +261,61 @@ def _cut(transport: asyncio.WriteTransport) -> None:
 # What happens on one connection
 
 
+@dataclass
+class _House:
+    """What holds for all connections of one listener."""
+
+    door: Door | None = None
+    """Who counts them; nobody on the owner's socket."""
+    names: Collection[str] | None = None
+    """Our names beside those that nobody outside can own; None where any name will do."""
+    is_plain: bool = False
+    """Whether a proxy ends TLS for its visitors: a connection may be many visitors' then."""
+    _told: set[str] = field(default_factory=set)
+
+    def guest(self, descriptor: int) -> Guest | None:
+        return self.door.guest(descriptor) if self.door else None
+
+    def check(self, request: h11.Request, guest: Guest | None) -> None:
+        """Check who asks, and for whom he takes us.
+
+        Raises:
+            TooManyRequests, FromWebPage, WrongHost
+        """
+        if self.door and guest and not self.door.is_patient_with(guest):
+            raise TooManyRequests(retry_after=REFUSED_SECONDS)
+        headers = dict(request.headers)  # of Host there is exactly one, or h11 would have refused
+        if b"origin" in headers or headers.get(b"sec-fetch-site", b"none") != b"none":
+            raise FromWebPage
+        if self.names is not None and not is_ours(headers[b"host"], self.names):
+            self._tell(headers[b"host"].decode("latin-1"))
+            raise WrongHost
+
+    def answered(self, guest: Guest | None, status: int) -> None:
+        """Note how somebody was answered."""
+        if self.door is None or guest is None:
+            return
+        guest.was_answered = True
+        if 400 <= status < 500:
+            self.door.refused(guest)
+
+    def _tell(self, host: str) -> None:
+        if host not in self._told and len(self._told) < MAX_TOLD:
+            self._told.add(host)
+            log.warning(
+                "somebody asked for the host %s and was refused; if that is this box, put it into "
+                "the setting hosts",
+                host[:80],
+            )
+
+
 class StrictRequests(h11.Connection):
     """Reads only requests that there is one way to read. Source: RFC 9112 §2.2, §3.2, §6.3."""
+
+    refusal: Refusal | None = None
+    """Why the last request was refused, if it could be read."""
+    check: Callable[[h11.Request], None] | None = None
+    """Raises the refusal of a request that can be read."""
 
     def next_event(self) -> Any:
         """Return the next event.
@@ -220,7 +328,18 @@ class StrictRequests(h11.Connection):
         event = super().next_event()
         if isinstance(event, h11.Request):
             _check_request(event)
+            self._check(event)
         return event
+
+    def _check(self, request: h11.Request) -> None:
+        try:
+            if self.check is not None:
+                self.check(request)
+        except Refusal as refusal:
+            self.refusal = refusal
+            raise h11.RemoteProtocolError(
+                refusal.code, error_status_hint=refusal.status
+            ) from refusal
 
 
 def _check_head(received: bytes) -> None:
@@ -237,49 +356,178 @@ def _check_request(request: h11.Request) -> None:
         raise h11.RemoteProtocolError("another version of HTTP", error_status_hint=505)
     if not request.target.startswith(b"/"):  # as proxies and CONNECT have it
         raise h11.RemoteProtocolError("a target that is no path")
-    if any(name == b"origin" for name, _ in request.headers):
-        raise h11.RemoteProtocolError("a web page has no business here", error_status_hint=403)
 
 
 class _Requests(H11Protocol):
-    """HTTP/1.1 without the ways out of it."""
+    """HTTP/1.1 without the ways out of it.
 
-    def __init__(self, *arguments: Any) -> None:
+    Args:
+        visit: returns what the next request is part of.
+        check: raises the refusal of a request that is none of ours.
+        answered: told the status of each answer.
+        arguments: of hypercorn.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        visit: Callable[[], Visit],
+        check: Callable[[h11.Request], None],
+        answered: Callable[[int], None],
+    ) -> None:
         super().__init__(*arguments)
         limit = self.config.h11_max_incomplete_size
-        self.connection = StrictRequests(h11.SERVER, max_incomplete_event_size=limit)
+        self.connection = self._reading = StrictRequests(
+            h11.SERVER, max_incomplete_event_size=limit
+        )
+        self._reading.check = check
+        self._visit = visit
+        self._answered = answered
 
     async def handle(self, event: Event) -> None:
         await super().handle(event)
-        stream = self.stream
-        if isinstance(stream, WSStream) and stream.buffer.length > stream.buffer.max_length:
+        if isinstance(self.stream, _Messages) and self.stream.is_too_much:
             self.connection_state[STATE].abort()
             await super().handle(Closed())
+
+    async def stream_send(self, event: Any) -> None:
+        if isinstance(event, StreamResponse):
+            self._answered(event.status_code)
+        await super().stream_send(event)
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Go over to HTTP/2 for nobody."""
 
     async def _create_stream(self, request: h11.Request) -> None:
-        kept = [one for one in request.headers if one[0] != b"sec-websocket-extensions"]
-        await super()._create_stream(
-            h11.Request(
-                method=request.method,
-                headers=kept,
-                target=request.target,
-                http_version=request.http_version,
+        self.connection_state[STATE] = self._visit()
+        kind = _Messages if _wants_websocket(request) else HTTPStream
+        self.stream = kind(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        if kind is _Messages:
+            self.connection = H11WSConnection(self._reading)
+        await self.stream.handle(
+            StreamRequest(
+                stream_id=STREAM_ID,
+                headers=[one for one in request.headers if one[0] != b"sec-websocket-extensions"],
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii").upper(),
+                raw_path=request.target,
+                state=self.connection_state,
             )
         )
+        self.keep_alive_requests += 1
+
+    async def _send_error_response(self, status_code: int) -> None:
+        """Say why a request was refused, in the words of docs/protocol.md §12."""
+        self._answered(status_code)
+        refusal = self._reading.refusal
+        code = refusal.code if refusal else _CODES.get(status_code, "malformed")
+        facts = refusal.facts() if refusal else {"limit": MAX_HEAD} if status_code == 431 else {}
+        content = json.dumps({"error": code, **facts}).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(content)).encode()),
+            (b"connection", b"close"),
+            *self.config.response_headers("h11"),
+        ]
+        with suppress(h11.LocalProtocolError):  # an answer to HEAD has no content
+            await self._send_h11_event(h11.Response(status_code=status_code, headers=headers))
+            await self._send_h11_event(h11.Data(data=content))
+            await self._send_h11_event(h11.EndOfMessage())
+
+
+def _wants_websocket(request: h11.Request) -> bool:
+    headers = dict(request.headers)
+    tokens = headers.get(b"connection", b"").lower().split(b",")
+    return (
+        request.method == b"GET"
+        and b"upgrade" in (one.strip() for one in tokens)
+        and headers.get(b"upgrade", b"").strip().lower() == b"websocket"
+    )
+
+
+class _Messages(WSStream):
+    """A WebSocket that ends when its frames are more than its messages need."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.is_too_much = False
+        self._fragments = 0
+        self._control = 0
+        self._since = time.monotonic()
+
+    async def _handle_events(self) -> None:
+        frames: Frames = self.connection
+        for number, event in enumerate(frames.events(), 1):
+            self._count(event)
+            if self.is_too_much:
+                return
+            if number % FRAMES_IN_TURN == 0:
+                await asyncio.sleep(0)
+            if isinstance(event, Message):
+                await self._take(event)
+            elif isinstance(event, Ping):
+                await self._send_wsproto_event(event.response())
+            elif isinstance(event, CloseConnection):
+                if frames.state is FramesState.REMOTE_CLOSING:
+                    await self._send_wsproto_event(event.response())
+                await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def _take(self, event: Message[Any]) -> None:
+        try:
+            self.buffer.extend(event)
+        except FrameTooLargeError:
+            self.is_too_much = True
+            return
+        if event.message_finished and self.app_put is not None:
+            await self.app_put(self.buffer.to_message())
+            self.buffer.clear()
+
+    def _count(self, event: FrameEvent) -> None:
+        if isinstance(event, Message):
+            self._fragments += event.frame_finished
+            if event.message_finished:
+                self._fragments = 0
+        elif isinstance(event, Ping | Pong):
+            if time.monotonic() - self._since >= 60.0:
+                self._since, self._control = time.monotonic(), 0
+            self._control += 1
+        if self._fragments > MAX_FRAGMENTS or self._control > CONTROL_FRAMES:
+            self.is_too_much = True
 
 
 class _Connection(TCPServer):
-    """One connection, from its first byte to its end."""
+    """One connection, from its first byte to its end.
+
+    Args:
+        house: what holds for it.
+        arguments: of hypercorn.
+    """
+
+    def __init__(self, house: _House, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._house = house
+        self._is_gone = False
 
     async def run(self) -> None:
         transport = self.writer.transport
         transport.set_write_buffer_limits(high=PIECE)
-        visit = Visit(partial(_cut, transport))
+        if over_tls := transport.get_extra_info("ssl_object") is not None:
+            transport.set_read_buffer_limits(high=TLS_BUFFER)  # type: ignore[attr-defined]  # of TLS
         connection = self.writer.get_extra_info("socket")
         try:
+            guest = self._house.guest(connection.fileno())
+            client = parse_socket_addr(connection.family, connection.getpeername())
+            introduced, begun = await self._introduction(guest)
             async with TaskGroup(self.loop) as tasks:
                 self._task_group = tasks
                 self.protocol = _Requests(  # type: ignore[assignment]  # same methods as its wrapper
@@ -287,19 +535,56 @@ class _Connection(TCPServer):
                     self.config,
                     self.context,
                     tasks,
-                    ConnectionState({STATE: visit}),
-                    transport.get_extra_info("ssl_object") is not None,
-                    parse_socket_addr(connection.family, connection.getpeername()),
+                    ConnectionState({}),
+                    over_tls,
+                    (introduced, 0) if introduced else client,
                     parse_socket_addr(connection.family, connection.getsockname()),
                     self.protocol_send,
+                    visit=self._visits(is_one=bool(introduced) or not self._house.is_plain),
+                    check=partial(self._house.check, guest=guest),
+                    answered=partial(self._house.answered, guest),
                 )
                 await self.protocol.initiate()
                 await self.idle_task.restart(tasks, self._idle_timeout)
+                if begun:
+                    await self.protocol.handle(RawData(begun))
                 await self._read_data()
+                self._is_gone = True
+                await self.idle_task.stop()  # else all of this stays until it would have ended
         finally:
             await self._close()
 
+    def _visits(self, *, is_one: bool) -> Callable[[], Visit]:
+        """Return what gives each request its visit: all the same, or each its own."""
+        abort = partial(_cut, self.writer.transport)
+        one = Visit(abort)
+        return (lambda: one) if is_one else (lambda: Visit(abort))
+
+    async def _introduction(self, guest: Guest | None) -> tuple[str | None, bytes]:
+        """Let a trusted proxy say for whom it comes; return that address, and what came after.
+
+        Raises:
+            ConnectionError: it says so in another form, not at all, or for one too many.
+        """
+        door, data = self._house.door, b""
+        if not self._house.is_plain or door is None or guest is None or guest.network is not None:
+            return None, b""
+        with _their_doing():
+            async with asyncio.timeout(IDLE_SECONDS):
+                while (is_one := begins(data)) is None or (is_one and read_line(data) is None):
+                    if not (piece := await self.reader.read(MAX_LINE)):
+                        raise ConnectionResetError
+                    data += piece
+        if not is_one or (found := read_line(data)) is None:
+            return None, data
+        address, size = found
+        if address is not None and not door.introduced(guest, address):
+            raise ConnectionRefusedError
+        return address, data[size:]
+
     async def protocol_send(self, event: Event) -> None:
+        if isinstance(event, Updated) and self._is_gone:
+            return
         if not isinstance(event, RawData):
             await super().protocol_send(event)
             return
@@ -318,6 +603,22 @@ class _Connection(TCPServer):
             self.writer.write(data[start : start + PIECE])
             async with asyncio.timeout(STALL_SECONDS):
                 await self.writer.drain()
+
+    async def _close(self) -> None:
+        """Close, and do not wait for ever until the last bytes are taken."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await super()._close()
+        _cut(self.writer.transport)
+
+
+@contextmanager
+def _their_doing() -> Iterator[None]:
+    """Take what goes wrong in the block for the end of a connection."""
+    try:
+        yield
+    except (Malformed, TimeoutError) as error:
+        raise ConnectionAbortedError from error
 
 
 # What libraries may say
@@ -359,7 +660,7 @@ def quiet_libraries() -> Iterator[None]:
     """Keep what strangers can make others say within bounds, until the block ends."""
     spoken = [
         (logging.getLogger(name), Sparing(LINES_A_MINUTE))
-        for name in ("asyncio", "hypercorn.error", __name__, "gateway.answers")
+        for name in ("asyncio", "hypercorn.error", __name__, "gateway.answers", "gateway.door")
     ]
     for logger, sparing in spoken:
         logger.addFilter(sparing)

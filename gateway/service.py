@@ -6,6 +6,7 @@ fail   the disk failed: acknowledge nothing more, end at once, exit 1; systemd s
 """
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -13,11 +14,11 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from typing import Final
 
 from gateway.app import STORE_NAME, Gateway, open_gateway
-from gateway.config import Config, command
+from gateway.config import Config, command, place_of
 from gateway.console import ForPeople, Lines, on_terminal, pair_first_phone
 from gateway.control_client import ControlClient, ControlError
 from gateway.control_socket import SOCKET_NAME, listen, short_address
@@ -31,6 +32,8 @@ from gateway.status import version
 GRACE: Final = 5.0
 """Seconds that requests may take to finish once we are told to stop; the store gets what is left
 of ten."""
+LOOPBACK: Final = ("127.0.0.1", "::1")
+"""Where the plain port is: what has no TLS leaves this machine for nowhere."""
 SPARE_FILES: Final = 64
 """Descriptors for everything but connections: store, sockets, libraries."""
 
@@ -69,7 +72,17 @@ def caps(config: Config) -> Caps:
             connections,
             files,
         )
-    return Caps(connections, min(config.connections_per_address, connections))
+    return Caps(
+        connections,
+        min(config.connections_per_address, connections),
+        config.refusals_per_minute,
+        frozenset(config.trusted_proxies),
+    )
+
+
+def names(config: Config) -> frozenset[str]:
+    """Return the names that the owner gave this box, without the ports."""
+    return frozenset(place_of(host, port=config.port or 1).host for host in config.hosts)
 
 
 async def _serve(config: Config) -> int:
@@ -84,24 +97,34 @@ async def _serve(config: Config) -> int:
 
     fresh = not (config.data / STORE_NAME).exists()
     identity = load_identity(config.data, fresh=fresh)
-    sockets = open_ports(config.listen, config.port)
-    port = sockets[0].getsockname()[1]
-    try:
+    with ExitStack() as ports:
+        ports.callback(notify, "STOPPING=1")
+        sockets = open_ports(config.listen, config.port)
+        _close_at_the_end(sockets, ports)
+        plain = open_ports(LOOPBACK, config.plain_port) if config.plain_port else []
+        _close_at_the_end(plain, ports)
+        port = sockets[0].getsockname()[1]
         async with open_gateway(config, identity=identity, port=port, on_fatal=fail) as gateway:
-            await _answer(config, gateway, sockets=sockets, stop=stop)
-    finally:
-        for one in sockets:
-            one.close()
-        notify("STOPPING=1")
+            await _answer(config, gateway, sockets=sockets, plain=plain, stop=stop)
     if failures:
         log.critical("the disk failed: %s. Nothing that was acknowledged is lost", failures[0])
     return 1 if failures else 0
 
 
+def _close_at_the_end(sockets: list[socket.socket], stack: ExitStack) -> None:
+    for one in sockets:
+        stack.callback(one.close)
+
+
 async def _answer(
-    config: Config, gateway: Gateway, *, sockets: list[socket.socket], stop: asyncio.Event
+    config: Config,
+    gateway: Gateway,
+    *,
+    sockets: list[socket.socket],
+    plain: list[socket.socket],
+    stop: asyncio.Event,
 ) -> None:
-    """Serve both listeners until `stop`."""
+    """Serve all listeners until `stop`."""
     identity, ended = gateway.identity, asyncio.Event()
     with closing(_control_socket(config)) as control:
         listeners = [
@@ -113,6 +136,8 @@ async def _answer(
                     caps=caps(config),
                     stop=ended.wait,
                     grace=GRACE,
+                    plain=plain,
+                    names=names(config),
                 )
             ),
             asyncio.create_task(
@@ -133,6 +158,8 @@ async def _answer(
 @asynccontextmanager
 async def _accompanied(config: Config, gateway: Gateway) -> AsyncIterator[None]:
     """Tell systemd and the owner that we are there, and keep telling until the block ends."""
+    gc.collect()
+    gc.freeze()  # what is there now stays: looking at it again at each collection takes 30 ms
     notify("READY=1")
     beside = [asyncio.create_task(_keep_watchdog(gateway))]
     first = await gateway.seat_count() == 0

@@ -200,6 +200,73 @@ async def test_az_03_the_phones_of_a_removed_seat_are_out_at_once(box: Box) -> N
     assert look_inside(box.store).seats == 1
 
 
+# Web pages
+
+PAGES: Final = {
+    "Host: evil.example": (421, "wrong-host"),
+    "Host: 127.0.0.1.evil.example:4433": (421, "wrong-host"),
+    "Host: box.example": (421, "wrong-host"),
+    "Host: 127.0.0.1\r\nOrigin: https://evil.example": (403, "web-page"),
+    "Host: 127.0.0.1\r\nOrigin: https://127.0.0.1": (403, "web-page"),
+    "Host: 127.0.0.1\r\nOrigin: null": (403, "web-page"),
+    "Host: 127.0.0.1\r\nSec-Fetch-Site: cross-site": (403, "web-page"),
+}
+"""What browsers send for a page, and how it is refused."""
+UPGRADE: Final = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+async def test_az_12_a_page_that_borrows_our_address_is_refused(box: Box) -> None:
+    """AZ-12: foreign Host, Origin, null Origin, on HTTP and WS, also with a good bearer or lane."""
+    phone = await box.enrol()
+    bearer = (await phone.auth())["Authorization"]
+    opening = await phone.connection.opening(await phone.lane())
+    ways = {
+        "POST /v1/challenge": "",
+        "GET /v1/status": f"Authorization: {bearer}\r\n",
+        "GET /v1/mailbox": f"{UPGRADE}Authorization: {bearer}\r\n",
+        "GET /v1/deposit": f"{UPGRADE}Homepost-Lane: {opening['Homepost-Lane']}\r\n",
+    }
+    for way, more in ways.items():
+        for page, (status, code) in PAGES.items():
+            answer = await said(phone.connection, f"{way} HTTP/1.1\r\n{page}\r\n{more}\r\n")
+            assert answer.startswith(f"HTTP/1.1 {status}"), (way, page)
+            assert answer.endswith(f'{{"error": "{code}"}}'), (way, page)
+
+    assert box.logged.count("evil.example and was refused") == 1
+    assert (await phone.ask("GET", "/v1/status")).status == 200
+
+
+async def test_az_12_a_host_that_the_owner_named_is_answered(box: Box) -> None:
+    """AZ-12: the same with the name in the setting `hosts`, however it is spelled."""
+    await box.stop()
+    await box.start("--hosts", "box.example:8443,192.168.1.20")
+    connection = await box.connect()
+    for host in ("box.example", "BOX.example:4433", "192.168.7.7", "[fd00::7]:1", "pi", "pi.local"):
+        request = f"POST /v1/challenge HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        assert (await said(connection, request)).startswith("HTTP/1.1 200"), host
+
+
+async def test_az_12_the_owners_commands_are_on_a_socket_of_his_own(box: Box) -> None:
+    """AZ-12: what the owner may ask is at no port: all of it is `not-found` there."""
+    connection = await box.connect()
+    for method, path in (("GET", "/status"), ("GET", "/seats"), ("POST", "/pair")):
+        assert (await connection.ask(method, path)).code == "not-found"
+    assert (box.data / "control.sock").stat().st_mode & 0o777 == 0o600
+
+
+async def said(connection: Connection, request: str) -> str:
+    """Say something on a connection of its own; return all that is answered."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", connection.port, ssl=connection.tls)
+    writer.write(request.encode())
+    async with asyncio.timeout(30):
+        answer = await reader.read()
+    writer.close()
+    return answer.decode("latin-1")
+
+
 # Pairing codes
 
 

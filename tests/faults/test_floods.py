@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import ssl
 import struct
 import time
@@ -275,3 +276,82 @@ async def test_ds_05_half_pairings_cost_little(box: Box, flood: Flood) -> None:
     await check_served(box, [sender])
     assert peak_memory(box.pid) - start <= SPARE
     await collect_and_check(box, phone)
+
+
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
+"""How a client of HTTP/2 begins, with an empty SETTINGS frame. Source: RFC 9113 §3.4, §6.5."""
+
+
+def h2(kind: int, stream: int, payload: bytes, flags: int = 0) -> bytes:
+    """Return one frame of HTTP/2. Source: RFC 9113 §4.1."""
+    head = len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big")
+    return head + payload
+
+
+RESETS: Final = b"".join(
+    h2(1, stream, b"\x82\x84\x87\x41\x01x", flags=4) + h2(3, stream, bytes(4))
+    for stream in range(1, 40_001, 2)
+)
+"""Twenty thousand requests, each taken back at once (CVE-2023-44487)."""
+CONTINUATIONS: Final = h2(1, 1, b"\x82") + h2(9, 1, bytes(16_000)) * 200
+"""A head that does not end (CVE-2024-27316)."""
+
+
+@pytest.mark.parametrize("frames", [RESETS, CONTINUATIONS], ids=["resets", "continuations"])
+async def test_ds_07_nobody_speaks_http_2_here(box: Box, flood: Flood, frames: bytes) -> None:
+    """DS-07: rapid resets and endless heads, on TLS that offers h2 and in plain: h2 is off."""
+    await box.stop()
+    plain = free_port()
+    await box.start("--plain-port", str(plain))
+    sender = await (await box.enrol()).sender()
+    offering = ssl.create_default_context()
+    offering.check_hostname, offering.verify_mode = False, ssl.CERT_NONE
+    offering.set_alpn_protocols(["h2"])
+    start = memory(box.pid)
+
+    for port, tls in ((box.port, offering), (plain, None)):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=tls, local_addr=(FLOODER, 0)
+        )
+        chosen = writer.get_extra_info("ssl_object")
+        assert chosen is None or chosen.selected_alpn_protocol() is None
+        writer.write(PREFACE + frames)
+        begun = time.monotonic()
+        answer = await until_closed(reader)
+        assert answer[:12] in (b"", b"HTTP/1.1 505")  # whoever goes on talking may not hear it
+        assert await box.health()
+        assert time.monotonic() - begun < PROMPT / 2
+        writer.transport.abort()
+
+    assert peak_memory(box.pid) - start <= SPARE
+    await check_served(box, [sender])
+
+
+def free_port() -> int:
+    """Return a port that nobody uses just now."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
+
+
+async def test_ds_03_who_guesses_and_knocks_is_not_listened_to_for_a_while(
+    box: Box, flood: Flood
+) -> None:
+    """DS-03: one address guesses logins and breaks off handshakes; then it is turned away."""
+    await box.stop()
+    await box.start("--refusals-per-minute", "60")
+    sender = await (await box.enrol()).sender()
+    for _ in range(20):
+        reader, writer = await flood.connect()
+        writer.write(head("/v1/login", Content_Length="5") + b"guess")
+        assert (await reader.read(12)) == b"HTTP/1.1 400"
+        writer.transport.abort()
+    for _ in range(60):
+        _, writer = await flood.connect(tls=False)
+        writer.transport.abort()
+
+    with pytest.raises((ConnectionError, ssl.SSLError)):
+        await flood.connect()
+    await check_served(box, [sender])
+    assert "is not listened to for now" in box.logged
+    assert box.log.stat().st_size <= MAX_LOG

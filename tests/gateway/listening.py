@@ -14,7 +14,7 @@ from nacl.signing import SigningKey
 from gateway.listener import Caps, serve_phones
 from gateway.tls_certificate import make_certificate
 
-ROOMY = Caps(connections=100, per_address=100)
+ROOMY = Caps(connections=100, per_address=100, refusals=100_000)
 GET = b"GET / HTTP/1.1\r\nHost: box\r\n\r\n"
 UPGRADE = (
     b"GET /socket HTTP/1.1\r\nHost: box\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -75,6 +75,7 @@ class Listening:
     stop: asyncio.Event
     serving: asyncio.Task[None]
     stack: AsyncExitStack
+    plain_port: int
 
     def tls(self) -> ssl.SSLContext:
         """Return how a phone speaks TLS."""
@@ -90,6 +91,14 @@ class Listening:
             "127.0.0.1", self.port, ssl=tls or self.tls(), local_addr=(address, 0)
         )
         self.stack.callback(lambda: writer.transport.abort())  # keeps the writer alive
+        return Wire(reader, writer)
+
+    async def connect_plain(self, *, address: str = "127.0.0.1") -> "Wire":
+        """Connect without TLS, as a proxy on the same machine does."""
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.plain_port, local_addr=(address, 0)
+        )
+        self.stack.callback(lambda: writer.transport.abort())
         return Wire(reader, writer)
 
     async def say(self, data: bytes) -> bytes:
@@ -156,13 +165,19 @@ def frame(
 
 @asynccontextmanager
 async def listening(
-    folder: Path, *, caps: Caps = ROOMY, grace: float = 1.0, behind: Any = None
+    folder: Path,
+    *,
+    caps: Caps = ROOMY,
+    grace: float = 1.0,
+    behind: Any = None,
+    names: tuple[str, ...] = (),
 ) -> AsyncIterator[Listening]:
     """Let a small application listen, or the one given as `behind`."""
     pem = folder / "tls.pem"
     pem.write_bytes(make_certificate(SigningKey.generate(), folder))
-    opened = socket.create_server(("127.0.0.1", 0))
-    app, stop, port = Small(), asyncio.Event(), opened.getsockname()[1]
+    opened, plain = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+    app, stop = Small(), asyncio.Event()
+    port, plain_port = opened.getsockname()[1], plain.getsockname()[1]
     serving = asyncio.create_task(
         serve_phones(
             behind or app,
@@ -171,12 +186,14 @@ async def listening(
             caps=caps,
             stop=stop.wait,
             grace=grace,
+            plain=[plain],
+            names=names,
         )
     )
     certificate = pem.read_text().partition("-----BEGIN PRIVATE")[0]
     try:
         async with AsyncExitStack() as stack:
-            yield Listening(app, port, certificate, stop, serving, stack)
+            yield Listening(app, port, certificate, stop, serving, stack, plain_port)
     finally:
         app.gate.set()
         stop.set()

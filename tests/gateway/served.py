@@ -47,7 +47,7 @@ from wire.parcel import Parcel
 
 T = TypeVar("T", bound=Frame)
 
-ROOMY = Caps(connections=200, per_address=200)
+ROOMY = Caps(connections=200, per_address=200, refusals=100_000)
 
 
 def spelled(data: bytes) -> str:

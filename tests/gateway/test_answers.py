@@ -30,6 +30,10 @@ def client() -> Client:
     async def bug() -> str:
         raise KeyError("a secret detail")
 
+    @app.get("/starved")
+    async def starved() -> str:
+        raise MemoryError
+
     return app.test_client()
 
 
@@ -39,6 +43,7 @@ def client() -> Client:
         ("GET", "/full", 507, {"error": "mailbox-full", "retry_after": 60}),
         ("GET", "/form", 400, {"error": "malformed"}),
         ("GET", "/newer", 400, {"error": "unknown-version"}),
+        ("GET", "/starved", 503, {"error": "busy", "retry_after": 2}),
         ("GET", "/bug", 500, {"error": "internal"}),
         ("GET", "/nowhere", 404, {"error": "not-found"}),
         ("POST", "/full", 405, {"error": "method-not-allowed"}),

@@ -148,6 +148,48 @@ def test_a_household_counts_as_one_visitor(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
+def test_a_trusted_proxy_is_no_visitor_until_it_says_for_whom_it_comes(stack: ExitStack) -> None:
+    caps = Caps(connections=5, per_address=1, refusals=10, trusted=frozenset({"127.0.0.1"}))
+    with Door(caps) as door, Entrance(socket.create_server(("127.0.0.1", 0)), door) as entrance:
+        for _ in range(3):
+            knock(entrance, stack)
+        guests = [stack.enter_context(entrance.accept()[0]) for _ in range(3)]
+        known = [door.guest(one.fileno()) for one in guests]
+        for _ in range(20):
+            door.refused(known[0])
+
+        assert all(door.is_patient_with(one) for one in known)
+        assert door.introduced(known[0], "203.0.113.7")
+        assert not door.introduced(known[1], "203.0.113.7")
+        assert not door.introduced(known[0], "203.0.113.8")  # once is enough
+        assert door.introduced(known[2], "203.0.113.8")
+        guests[0].close()
+        assert door.introduced(known[1], "203.0.113.7")
+        with pytest.raises(ConnectionError):
+            door.guest(-1)
+
+
+def test_a_connection_that_ends_without_a_word_is_a_refusal(
+    stack: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    caps = Caps(connections=5, per_address=5, refusals=3)
+    with Door(caps) as door, Entrance(socket.create_server(("127.0.0.1", 0)), door) as entrance:
+        for was_answered in (True, True, True, True, False, False, False):
+            knock(entrance, stack)
+            guest, _ = entrance.accept()
+            door.guest(guest.fileno()).was_answered = was_answered
+            guest.close()
+        visitor = knock(entrance, stack)
+        knock(entrance, stack, "127.0.0.2")
+
+        stack.enter_context(entrance.accept()[0])
+        assert is_turned_away(visitor)
+        assert door.inside == 1
+    assert [one.message for one in caplog.records] == [
+        "127.0.0.1 was refused too often and is not listened to for now"
+    ]
+
+
 async def test_idle_connections_of_one_address_shut_nobody_else_out(tmp_path: Path) -> None:
     async with listening(tmp_path, caps=Caps(connections=100, per_address=5)) as box:
         idle = [await asyncio.open_connection("127.0.0.1", box.port) for _ in range(40)]

@@ -1,21 +1,25 @@
 """What stands between the network and the gateway. One test for each thing that we change."""
 
 import asyncio
+import gc
+import json
 import logging
 import os
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator
+from asyncio.sslproto import SSLProtocol
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from gateway import listener
-from gateway.door import SEND_BUFFER
-from gateway.listener import LINES_A_MINUTE, TLS_BUFFER, Sparing, serve_local
+from gateway.door import FORGOTTEN_TOGETHER, RECEIVE_BUFFER, SEND_BUFFER
+from gateway.listener import LINES_A_MINUTE, TLS_BUFFER, Caps, Sparing, serve_local
+from gateway.visit import STATE
 from tests.gateway.eventually import eventually
-from tests.gateway.listening import GET, UPGRADE, Listening, Small, frame, listening
+from tests.gateway.listening import GET, UPGRADE, Listening, Small, Wire, frame, listening
 from wire.frames import MAX_FRAME
 
 
@@ -81,6 +85,7 @@ async def test_answers_are_not_held_back_and_not_heaped_up_in_the_kernel(box: Li
 
     assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * SEND_BUFFER
+    assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) <= 2 * RECEIVE_BUFFER
 
 
 # HTTP
@@ -140,6 +145,11 @@ POST = b"POST / HTTP/1.1\r\nHost: box\r\n"
         (b"OPTIONS * HTTP/1.1\r\nHost: box\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: box\r\nOrigin: https://page.example\r\n\r\n", 403),
         (b"GET / HTTP/1.1\r\nHost: box\r\nOrigin: null\r\n\r\n", 403),
+        (b"GET / HTTP/1.1\r\nHost: box\r\nSec-Fetch-Site: cross-site\r\n\r\n", 403),
+        (b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421),
+        (b"GET / HTTP/1.1\r\nHost: 192.168.1.1.evil.example:4433\r\n\r\n", 421),
+        (b"GET / HTTP/1.1\r\nHost: \r\n\r\n", 421),
+        (b"HEAD / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421),
         (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: box\r\n\r\n", 431),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
     ],
@@ -152,6 +162,280 @@ async def test_what_can_be_read_in_two_ways_gets_one_refusal_and_an_end(
     assert answer.startswith(b"HTTP/1.1 %d" % status)
     assert answer.count(b"HTTP/1.1") == 1
     assert box.app.requests == []
+
+
+ASKED: dict[bytes, dict[str, object]] = {
+    b"Host: evil.example": {"error": "wrong-host"},
+    b"Host: box\r\nOrigin: null": {"error": "web-page"},
+    b"Host: box\r\nOrigin: https://box:4433": {"error": "web-page"},
+    b"Host: box\r\nX: " + b"y" * 70_000: {"error": "too-large", "limit": listener.MAX_HEAD},
+    b"Host: box\r\n folded": {"error": "malformed"},
+}
+
+
+@pytest.mark.parametrize("first", [b"GET /", UPGRADE.partition(b" HTTP")[0]])
+@pytest.mark.parametrize("asked", ASKED)
+async def test_a_refusal_says_why_on_http_and_websocket(
+    box: Listening, first: bytes, asked: bytes
+) -> None:
+    upgrade = UPGRADE.partition(b"Connection")[2] if b"socket" in first else b"X: y\r\n"
+    answer = await box.say(first + b" HTTP/1.1\r\nConnection" + upgrade + asked + b"\r\n\r\n")
+
+    head, _, content = answer.partition(b"\r\n\r\n")
+    assert json.loads(content) == ASKED[asked]
+    assert b"content-type: application/json" in head.lower()
+    assert box.app.requests == []
+
+
+async def test_a_name_that_the_owner_set_is_answered(tmp_path: Path) -> None:
+    async with listening(tmp_path, names=("box.example",)) as box:
+        wire = await box.connect()
+        await wire.send(GET.replace(b"Host: box", b"Host: Box.Example:8443"))
+
+        assert (await wire.head()).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_foreign_host_is_told_to_the_log_once_and_not_without_end(
+    box: Listening, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(2 * listener.MAX_TOLD):
+        for _ in range(2):
+            await box.say(GET.replace(b"Host: box", b"Host: x%d.example" % number))
+
+    assert len(caplog.records) == listener.MAX_TOLD
+    assert "x0.example" in caplog.messages[0]
+    assert "setting hosts" in caplog.messages[0]
+
+
+async def test_whoever_is_gone_is_forgotten_at_once(box: Listening) -> None:
+    before = len(asyncio.all_tasks())
+    for silent in (False, True):
+        wires = [await box.connect() for _ in range(10)]
+        for wire in wires:
+            if not silent:
+                await wire.send(GET)
+                await wire.head()
+            wire.writer.transport.abort()
+
+    # Their tasks would stay for IDLE_SECONDS, which is longer than this waits.
+    await eventually(lambda: len(asyncio.all_tasks()) <= before, within=listener.IDLE_SECONDS / 2)
+
+
+async def test_broken_handshakes_leave_nothing_in_memory(tmp_path: Path) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with listening(tmp_path) as box:
+            for _ in range(4 * FORGOTTEN_TOGETHER):
+                _, writer = await asyncio.open_connection("127.0.0.1", box.port)
+                writer.transport.abort()
+            await eventually(lambda: _protocols() <= 2 * FORGOTTEN_TOGETHER)
+    finally:
+        gc.enable()
+
+
+def _protocols() -> int:
+    return sum(type(one) is SSLProtocol for one in gc.get_objects())
+
+
+async def test_what_nobody_has_asked_for_stays_with_the_network(box: Listening) -> None:
+    wire = await box.connect()
+    await wire.send(GET.replace(b"/ ", b"/slow "))
+    await eventually(lambda: bool(box.app.requests))
+    reader = box.app.transport._ssl_protocol._app_protocol._stream_reader
+
+    async def pour() -> None:
+        while not wire.writer.is_closing():
+            await wire.send(bytes(1 << 20))
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(pour(), 2)
+    assert len(reader._buffer) <= 2 * listener.READ_BUFFER + TLS_BUFFER
+    assert box.app.transport._ssl_protocol._incoming.pending <= 3 * TLS_BUFFER
+
+
+async def test_requests_in_one_breath_are_answered_one_after_the_other(box: Listening) -> None:
+    wire = await box.connect()
+    await wire.send(GET * 50)
+    for _ in range(50):
+        assert (await wire.head()).startswith(b"HTTP/1.1 200")
+        assert await wire.reader.readexactly(2) == b"ok"
+
+
+async def test_whoever_was_refused_too_often_is_turned_away(tmp_path: Path) -> None:
+    few = Caps(connections=100, per_address=100, refusals=20)
+    bad = GET.replace(b"Host: box", b"Host: evil.example")
+    async with listening(tmp_path, caps=few) as box:
+        patient = await box.connect(address="127.0.0.66")
+        for _ in range(few.refusals):
+            wire = await box.connect(address="127.0.0.66")
+            await wire.send(bad)
+            assert (await wire.rest()).startswith(b"HTTP/1.1 421")
+
+        await patient.send(GET)
+        answer = await patient.rest()
+        assert answer.startswith(b"HTTP/1.1 429")
+        assert b'{"error": "too-many-requests", "retry_after": 60}' in answer
+        with pytest.raises((ConnectionError, ssl.SSLError)):
+            await box.connect(address="127.0.0.66")
+        assert box.app.requests == []
+        other = await box.connect(address="127.0.0.2")
+        await other.send(GET)
+        assert (await other.head()).startswith(b"HTTP/1.1 200")
+
+
+async def test_whoever_leaves_without_a_question_counts_as_refused(tmp_path: Path) -> None:
+    few = Caps(connections=100, per_address=100, refusals=20)
+    async with listening(tmp_path, caps=few) as box:
+        for _ in range(3 * few.refusals):
+            wire = await box.connect()
+            await wire.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            assert b"200" in await wire.rest()
+        for _ in range(few.refusals):
+            _, writer = await asyncio.open_connection("127.0.0.1", box.port)
+            writer.close()
+        await eventually_turned_away(box)
+
+
+async def eventually_turned_away(box: Listening) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await box.connect()
+            except (ConnectionError, ssl.SSLError):
+                return
+
+
+# Behind a proxy
+
+
+PROXY = Caps(connections=100, per_address=2, refusals=20, trusted=frozenset({"127.0.0.1"}))
+FOR_ANNA = b"PROXY TCP4 203.0.113.7 127.0.0.1 50123 4433\r\n"
+
+
+@pytest.fixture
+async def behind(tmp_path: Path) -> AsyncIterator[Listening]:
+    async with listening(tmp_path, caps=PROXY) as opened:
+        yield opened
+
+
+async def test_a_proxy_is_no_single_visitor(behind: Listening) -> None:
+    for connect in (behind.connect, behind.connect_plain):
+        for _ in range(10):
+            wire = await connect()
+            await wire.send(GET)
+            assert (await wire.head()).startswith(b"HTTP/1.1 200")
+    for _ in range(2 * PROXY.refusals):
+        wire = await behind.connect_plain()
+        await wire.send(GET.replace(b"Host: box", b"Host: evil.example"))
+        assert (await wire.rest()).startswith(b"HTTP/1.1 421")
+
+
+async def test_a_proxy_says_for_whom_it_comes_and_he_is_counted(behind: Listening) -> None:
+    for _ in range(2):
+        wire = await behind.connect_plain()
+        for one in FOR_ANNA:
+            await wire.send(bytes([one]))
+        await wire.send(GET)
+        assert (await wire.head()).startswith(b"HTTP/1.1 200")
+        assert behind.app.requests[-1]["client"] == ("203.0.113.7", 0)
+    greedy = await behind.connect_plain()
+    await greedy.send(FOR_ANNA + GET)
+    other = await behind.connect_plain()
+    await other.send(FOR_ANNA.replace(b"113.7", b"113.8") + GET)
+
+    assert await greedy.rest() == b""
+    assert (await other.head()).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_proxy_that_speaks_for_itself_is_heard(behind: Listening) -> None:
+    wire = await behind.connect_plain()
+    await wire.send(b"PROXY UNKNOWN\r\n" + GET)
+
+    assert (await wire.head()).startswith(b"HTTP/1.1 200")
+    assert behind.app.requests[-1]["client"][0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "said", [b"PROXY TCP4 nobody\r\n", b"PROXY " + b"x" * 200, FOR_ANNA * 2 + GET, b"PROXY"]
+)
+async def test_an_introduction_of_another_form_ends_the_connection(
+    tmp_path: Path, said: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listener, "IDLE_SECONDS", 0.2)
+    async with listening(tmp_path, caps=PROXY) as behind:
+        wire = await behind.connect_plain()
+        await wire.send(said)
+
+        assert await wire.rest() == b"" or said.startswith(FOR_ANNA)
+        assert behind.app.requests == []
+        assert caplog.text == ""
+
+
+async def test_others_cannot_say_that_they_are_somebody_else(behind: Listening) -> None:
+    spoofed = GET.replace(
+        b"\r\n\r\n",
+        b"\r\nX-Forwarded-For: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\n\r\n",
+    )
+    wire = await behind.connect_plain(address="127.0.0.66")
+    await wire.send(spoofed)
+    await wire.head()
+    assert behind.app.requests[-1]["client"][0] == "127.0.0.66"
+    trusted = await behind.connect_plain()
+    await trusted.send(FOR_ANNA + spoofed)
+    await trusted.head()
+    assert behind.app.requests[-1]["client"][0] == "203.0.113.7"
+
+    for connect in (behind.connect_plain, behind.connect):
+        liar = await connect(address="127.0.0.66")
+        await liar.send(FOR_ANNA + GET)
+        assert (await liar.rest()).startswith(b"HTTP/1.1 400")
+    assert len(behind.app.requests) == 2
+    assert b"400" in await behind.say(FOR_ANNA + GET)  # not even a trusted one within TLS
+
+
+async def test_what_one_request_of_a_proxy_showed_says_nothing_of_the_next(
+    behind: Listening,
+) -> None:
+    async def visits(said: bytes, connect: Callable[[], Awaitable[Wire]]) -> int:
+        wire = await connect()
+        await wire.send(said + GET + GET)
+        for _ in range(2):
+            await wire.head()
+            await wire.reader.readexactly(2)
+        return len({id(one["state"][STATE]) for one in behind.app.requests[-2:]})
+
+    assert await visits(b"", behind.connect_plain) == 2
+    assert await visits(FOR_ANNA, behind.connect_plain) == 1
+    assert await visits(b"", behind.connect) == 1
+
+
+async def test_the_plain_port_refuses_what_the_other_refuses(behind: Listening) -> None:
+    for said, status in (
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        (GET.replace(b"Host: box", b"Host: evil.example"), 421),
+        (b"CONNECT box:443 HTTP/1.1\r\nHost: box\r\n\r\n", 400),
+        (GET.replace(b"\r\n\r\n", b"\r\nOrigin: null\r\n\r\n"), 403),
+    ):
+        wire = await behind.connect_plain()
+        await wire.send(said)
+        assert (await wire.rest()).startswith(b"HTTP/1.1 %d" % status)
+    assert behind.app.requests == []
+
+
+async def test_whoever_takes_no_answer_does_not_keep_a_plain_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "FAREWELL_SECONDS", 0.2)
+    monkeypatch.setattr(listener, "STALL_SECONDS", 0.2)
+    async with listening(tmp_path, caps=PROXY) as behind:
+        behind.app.give = bytes(32 << 20)
+        wire = await behind.connect_plain()
+        await wire.send(UPGRADE + b"\r\n")
+        await eventually(lambda: bool(behind.app.requests))
+        connection = behind.app.transport.get_extra_info("socket")
+
+        await eventually(lambda: connection.fileno() == -1)
 
 
 async def test_a_refused_second_request_does_not_spoil_the_first(box: Listening) -> None:
@@ -319,23 +603,65 @@ async def test_a_frame_that_lies_about_its_length_takes_no_room(box: Listening) 
     assert _memory() - before < 32 << 20
 
 
-async def test_a_flood_of_pings_is_answered_only_as_fast_as_it_is_read(box: Listening) -> None:
+async def test_frames_that_no_message_needs_end_the_connection(
+    box: Listening, caplog: pytest.LogCaptureFixture
+) -> None:
+    floods = [
+        frame(bytes(125), opcode=9) * 500,
+        frame(b"", opcode=10) * 500,
+        frame(b"", fin=False) + frame(b"", opcode=0, fin=False) * 10_000,
+        frame(b"x", fin=False) + (frame(b"x", opcode=0, fin=False) + frame(b"", opcode=9)) * 300,
+    ]
+    for flood in floods:
+        wire = await box.connect()
+        await wire.send(UPGRADE + b"\r\n")
+        await wire.head()
+        await wire.send(flood)
+        await wire.rest()
+
+    await eventually(lambda: len(box.app.messages) == len(floods))
+    assert {one["type"] for one in box.app.messages} == {"websocket.disconnect"}
+    assert caplog.text == ""
+
+
+async def test_a_message_in_many_pieces_with_pings_between_is_taken(box: Listening) -> None:
     wire = await box.connect()
     await wire.send(UPGRADE + b"\r\n")
     await wire.head()
-    before = _memory()
+    piece = bytes(MAX_FRAME // 100)
+    for first in (frame(piece, fin=False), frame(piece, fin=False)):
+        await wire.send(first)
+        for _ in range(50):
+            await wire.send(frame(piece, opcode=0, fin=False) + frame(b"", opcode=9))
+        await wire.send(frame(piece, opcode=0))
+    await eventually(lambda: len(box.app.messages) == 2)
 
-    async def flood() -> None:
+    assert [len(one["bytes"]) for one in box.app.messages] == [52 * len(piece)] * 2
+
+
+async def test_others_have_their_turn_while_somebody_sends_many_small_frames(
+    box: Listening,
+) -> None:
+    wire = await box.connect()
+    await wire.send(UPGRADE + b"\r\n")
+    await wire.head()
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
         while True:
-            await wire.send(frame(bytes(125), opcode=9) * 500)
+            turns += 1
+            await asyncio.sleep(0)
 
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(flood(), 2)
+    counting = asyncio.create_task(count())
+    await eventually(lambda: turns > 0)
+    before = turns
+    many = frame(b"", opcode=9) * listener.CONTROL_FRAMES
+    await wire.send(many + frame(b"end"))
+    await eventually(lambda: bool(box.app.messages))
+    counting.cancel()
 
-    assert _memory() - before < 32 << 20
-    assert (await box.say(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))).endswith(
-        b"ok"
-    )
+    assert turns - before >= listener.CONTROL_FRAMES // listener.FRAMES_IN_TURN
 
 
 async def test_whoever_stops_reading_is_cut_off(

@@ -17,7 +17,7 @@ import pytest
 
 from gateway.config import Config
 from gateway.control_client import ControlClient, ControlError
-from gateway.service import SPARE_FILES, caps, notify
+from gateway.service import SPARE_FILES, caps, names, notify
 from gateway.tls_certificate import signed_parts
 from tests.gateway.eventually import eventually
 from tests.gateway.phones import asks
@@ -230,6 +230,46 @@ def test_there_are_never_more_connections_than_files(
     assert found.connections == 256 - SPARE_FILES
     assert found.per_address == 128
     assert "this process may open 256 files" in caplog.text
+
+
+def test_the_names_that_the_owner_set_count_without_their_ports(tmp_path: Path) -> None:
+    hosts = ("Box.Example:8443", "home.example", "192.168.1.20", "[fd00::7]:1")
+
+    found = names(Config(data=tmp_path, hosts=hosts))
+
+    assert found == {"box.example", "home.example", "192.168.1.20", "fd00::7"}
+
+
+def test_proxies_that_the_owner_trusts_are_told_to_the_door(tmp_path: Path) -> None:
+    found = caps(Config(data=tmp_path, trusted_proxies=("127.0.0.1",), refusals_per_minute=10))
+
+    assert found.trusted == {"127.0.0.1"}
+    assert found.refusals == 10
+
+
+async def test_the_plain_port_is_at_this_machine_alone(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        plain = found.getsockname()[1]
+    async with started(tmp_path, "--plain-port", str(plain)):
+        reader, writer = await asyncio.open_connection("127.0.0.1", plain)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        writer.close()
+        rows = [
+            line.split()
+            for table in ("tcp", "tcp6")
+            for line in Path("/proc/net", table).read_text().splitlines()[1:]
+        ]
+        places = {row[1] for row in rows if row[3] == "0A" and row[1].endswith(f":{plain:04X}")}
+        assert f"0100007F:{plain:04X}" in places
+        assert places <= {f"0100007F:{plain:04X}", f"{'0' * 24}01000000:{plain:04X}"}
+
+        second = await run(
+            *("serve", "--data", str(tmp_path / "other"), "--listen", "127.0.0.1"),
+            *("--port", "0", "--plain-port", str(plain)),
+        )
+        assert second.status == 1
+        assert f"Port {plain} is in use by" in second.err
 
 
 class Screen:
