@@ -15,7 +15,7 @@ import pytest
 
 from tests.faults.adapter import Box, Handset, Sender, letters, open_box
 from tests.faults.connection import NoAnswer, Refused
-from tests.faults.here import PATIENCE, times
+from tests.faults.here import patience, times
 from tests.faults.oracle import (
     MAX_LOG,
     MAX_MEMORY,
@@ -45,7 +45,7 @@ SMALL: Final = (
 )
 """The command that runs another one within these limits."""
 
-pytestmark = pytest.mark.timeout(PATIENCE)
+pytestmark = pytest.mark.timeout(patience())
 
 
 @pytest.fixture
