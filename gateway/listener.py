@@ -601,6 +601,9 @@ class _Connection(TCPServer):
         """Write in pieces: asyncio does not count the first write when it asks for patience."""
         for start in range(0, len(data), PIECE):
             self.writer.write(data[start : start + PIECE])
+            if self.writer.transport.get_write_buffer_size() < PIECE:
+                await self.writer.drain()  # which does not wait then, and needs no timer
+                continue
             async with asyncio.timeout(STALL_SECONDS):
                 await self.writer.drain()
 

@@ -128,6 +128,8 @@ class Writer:
         self._changed = threading.Condition()
         self._waiting: deque[_Job] = deque()
         self._waiting_pages = 0
+        self._coming: list[_Job] = []
+        self._coming_pages = 0
         self._closing = False
         self._failed: str | None = None
         self._commits = 0
@@ -189,24 +191,39 @@ class Writer:
     ) -> None:
         """Queue `work`, as `write` does; `answer` is called when it is decided.
 
+        Called in the loop. What is handed in during one turn of it reaches the thread together, so
+        that the first of many does not begin a commit of its own.
+
         Raises:
             Busy: too much is waiting already.
             StorageFailed: the disk failed earlier in this process.
         """
-        job = _Job(work, pages, frees, by_heart, answer)
+        if self._failed:
+            raise StorageFailed
+        # A job larger than the whole queue still gets its turn when nothing else waits.
+        waiting = self._waiting_pages + self._coming_pages
+        if self._closing or (waiting and waiting + pages > self._limits.waiting_pages):
+            raise Busy
+        if not self._coming:
+            self._loop.call_soon(self._queue_what_came)
+        self._coming.append(_Job(work, pages, frees, by_heart, answer))
+        self._coming_pages += pages
+
+    def _queue_what_came(self) -> None:
+        coming, self._coming, pages, self._coming_pages = (
+            self._coming, [], self._coming_pages, 0,
+        )  # fmt: skip
         with self._changed:
-            if self._failed:
-                raise StorageFailed
-            # A job larger than the whole queue still gets its turn when nothing else waits.
-            over = self._waiting_pages + pages > self._limits.waiting_pages
-            if self._closing or (over and self._waiting):
-                raise Busy
-            self._waiting.append(job)
-            self._waiting_pages += pages
-            self._changed.notify()
+            if not self._failed:
+                self._waiting += coming
+                self._waiting_pages += pages
+                self._changed.notify()
+                return
+        _settle(coming, [Raised(StorageFailed()) for _ in coming])
 
     async def close(self) -> None:
         """Commit what is queued, empty the log, close the connection, end the thread."""
+        self._queue_what_came()
         with self._changed:
             self._closing = True
             self._changed.notify()
