@@ -23,7 +23,7 @@ from gateway.patience import Patience
 
 SEND_BUFFER: Final = 64 * 1024
 """Bytes that the kernel holds for one connection; Linux takes twice that for itself."""
-RECEIVE_BUFFER: Final = 64 * 1024
+RECEIVE_BUFFER: Final = 48 * 1024
 """The same in the other direction; by itself it would let six megabytes come."""
 REFUSED_AT_ONCE: Final = 64
 """Connections over the cap that are turned away before others get their turn."""
