@@ -26,8 +26,12 @@ UNIT: Final = ROOT / "deploy" / "homepost-gateway.service"
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 KEPT: Final = ("PIP_", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_")
 """Variables that say how this machine reaches the package index; a copy gets no others."""
+FETCHED: Final = 900
+"""Seconds for what fetches packages: minutes on a slow network, or where the machine is busy."""
 PYTHONS: Final = ("python3", "python3.14", "python3.13", "python3.12", "python3.11")
 """The names by which ./run looks for an interpreter."""
+
+pytestmark = pytest.mark.timeout(FETCHED)
 
 
 @dataclass
