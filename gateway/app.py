@@ -15,10 +15,13 @@ from typing import Any, Final
 
 from quart import Quart, Response, jsonify
 
+from gateway.afresh import relearn_lanes, rooms
 from gateway.clock import Clock, SystemClock
 from gateway.config import Config, place_of
 from gateway.control import control_app
+from gateway.copies import Copies
 from gateway.database import Database, open_database
+from gateway.database.quarantine import put_aside
 from gateway.database.steady import run_steady_clock
 from gateway.errors import Refusal
 from gateway.front import Front, Stores
@@ -36,6 +39,8 @@ from wire.places import Place
 STORE_NAME: Final = "gateway.sqlite"
 SWEEP_EVERY: Final = 3600.0
 """Seconds between two looks for parcels at the end of their lives, which are counted in days."""
+LOOK_EVERY: Final = 86_400.0
+"""Seconds between two looks through the whole store, each of which reads all of it."""
 
 log = logging.getLogger(__name__)
 
@@ -99,13 +104,18 @@ async def open_gateway(
 
     path = config.data / STORE_NAME
     async with (
-        open_database(path, on_fatal=on_fatal, now=clock.now()) as database,
+        open_database(path, on_fatal=on_fatal, now=clock.now(), rooms=rooms()) as database,
         run_steady_clock(database, clock) as steady,
     ):
         mailbox = MailboxStore(
             database, clock=steady, gateway=identity.gateway, on_new_epoch=[drop_one_time]
         )
-        sync = SyncStore(database, clock=steady, limit_bytes=config.seat_limit)
+        sync = SyncStore(
+            database,
+            clock=steady,
+            limit_bytes=config.seat_limit,
+            on_confirmed=relearn_lanes(steady),
+        )
         desk = PairingDesk(
             sync,
             channel=identity.channel,
@@ -113,11 +123,13 @@ async def open_gateway(
             places=places,
             on_change=lambda change: front.devices_revoked(change.seat, change.revoked),
         )
-        seats = Seats(database)
+        seats, copies = Seats(database), Copies(database, path)
+        copies.drop()  # of a process that was killed
         running = Running(identity.gateway, config.data, clock, places, clock.monotonic())
 
         async def status() -> dict[str, Any]:
-            return running.report(await seats.all(), port=port)
+            damage = [one.sentence for one in put_aside(path)]
+            return running.report(await seats.all(), port=port, damage=damage)
 
         stores = Stores(mailbox, sync, PrekeyStore(database, clock=steady))
         front = Front(stores, desk=desk, identity=identity, clock=clock, version=version())
@@ -128,6 +140,7 @@ async def open_gateway(
             on_removed=front.seat_removed,
             healthy=lambda: database.failed is None,
             status=status,
+            copies=copies,
         )
         gateway = Gateway(app, control, identity, database, desk, front, places, seats.count, port)
 
@@ -135,7 +148,7 @@ async def open_gateway(
         async def healthz() -> tuple[Response, int]:
             return jsonify(ok=gateway.healthy()), 200 if gateway.healthy() else 503
 
-        async with _sweeping(stores):
+        async with _housekeeping(database, stores):
             yield gateway
         gateway.close()
 
@@ -151,16 +164,26 @@ async def sweep(stores: Stores) -> None:
 
 
 @asynccontextmanager
-async def _sweeping(stores: Stores) -> AsyncIterator[None]:
-    """Delete what is at the end of its life, now and then, until the block ends."""
+async def _housekeeping(database: Database, stores: Stores) -> AsyncIterator[None]:
+    """Look whether the store is whole, each day, and sweep, each hour, until the block ends.
 
-    async def keep_sweeping() -> None:
+    What a disk has changed is found while others still have it. And it is looked for before
+    anything is deleted: a parcel may say that its life is over because a bit has turned.
+    """
+
+    async def keep_house() -> None:
+        look_in = 0.0
         while True:
             with suppress(Refusal):  # a full or failed disk: next time, or never
+                if look_in <= 0:
+                    await database.check()
+                    look_in = LOOK_EVERY
+                    log.info("the store was looked through and is whole")
                 await sweep(stores)
             await asyncio.sleep(SWEEP_EVERY)
+            look_in -= SWEEP_EVERY
 
-    task = asyncio.create_task(keep_sweeping(), name="sweep")
+    task = asyncio.create_task(keep_house(), name="housekeeping")
     try:
         yield
     finally:

@@ -1,11 +1,13 @@
 """homepost-gateway: the box in the hall.
 
 Runs the gateway and asks a running one, always through its control socket and never through its
-file.
+file. Only `restore` writes files, where no gateway runs.
 """
 
 import argparse
 import asyncio
+import getpass
+import hmac
 import json
 import os
 import signal
@@ -92,6 +94,17 @@ def _parser() -> argparse.ArgumentParser:
     pair.add_argument("--seconds", type=int, metavar="N", help="how long the code is good (120)")
     add("status", _status, "say how the running gateway is")
 
+    backup = add("backup", _backup, "write everything into one sealed file, while it runs")
+    backup.add_argument("file", type=Path, help="to be written; it must not be there")
+    backup.add_argument(
+        "--passphrase", action="store_true", help="seal it with one of yours, which is asked for"
+    )
+    _secret_argument(backup)
+    restore = add("restore", _restore, "put a backup back where no gateway is")
+    restore.add_argument("file", type=Path, help="a backup")
+    restore.add_argument("--verify", action="store_true", help="check all of it, and write nothing")
+    _secret_argument(restore)
+
     group = commands.add_parser("seats", help="who has a place here, and how much room")
     seats = group.add_subparsers(metavar="COMMAND", required=True)
     add("list", _seats_list, "list the seats", of=seats)
@@ -107,6 +120,12 @@ def _parser() -> argparse.ArgumentParser:
     add("check", _config_check, "read the settings and say what is wrong with them", of=config)
     add("show", _config_show, "show every setting and where it comes from", of=config)
     return parser
+
+
+def _secret_argument(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--secret-file", type=Path, metavar="FILE", help="read the secret or passphrase from a file"
+    )
 
 
 def _common(default: str | None) -> argparse.ArgumentParser:
@@ -161,6 +180,7 @@ def _status(loaded: Loaded, arguments: argparse.Namespace) -> int:
         print(json.dumps(status))
         return DONE
     disk, clock = status["disk"], status["clock"]
+    again = command("pair", data=loaded.config.data)
     rows = {
         "Running": f"version {status['version']}, for {_duration(status['uptime_seconds'])}",
         "Data": status["data"],
@@ -173,9 +193,109 @@ def _status(loaded: Loaded, arguments: argparse.Namespace) -> int:
         if clock["state"] == "plausible"
         else f"{clock['now']}: not set. Letters are kept all the same; check the network time.",
     }
+    if status["unconfirmed"]:
+        waiting = _count(status["unconfirmed"], "device")
+        rows["To pair"] = f"{waiting} must be paired again, since this was restored: {again}"
     for name, value in rows.items():
         print(f"{name:<8} {value}")
+    for sentence in status["damage"]:
+        print(f"\n{sentence}")
     return DONE
+
+
+def _backup(loaded: Loaded, arguments: argparse.Namespace) -> int:
+    from gateway.archive import back_up
+    from gateway.backup import MIN_PASSPHRASE, new_secret
+
+    secret, made = _given_secret(arguments), False
+    if secret is None and arguments.passphrase:
+        secret = _ask_secret("Passphrase for this backup: ")
+        again = _ask_secret("Once more: ") if sys.stdin.isatty() else secret
+        if not hmac.compare_digest(again.encode(), secret.encode()):
+            raise ControlError("The two are not the same. Nothing was written.")
+    if secret is None:
+        secret, made = new_secret(), True
+    elif len(secret) < MIN_PASSPHRASE:
+        raise ControlError(
+            f"A passphrase has {MIN_PASSPHRASE} characters or more: who has the file can try at "
+            "leisure. Nothing was written."
+        )
+    target = arguments.file.absolute()
+    data = loaded.config.data
+    about = back_up(data, target, secret=secret, settings=loaded.file)
+    size = target.stat().st_size
+    answer = {
+        "file": str(target),
+        "bytes": size,
+        "seats": about.seats,
+        "parcels": about.parcels,
+        **({"secret": secret} if made else {}),
+    }
+    sentence = f"Wrote {target}: {_held(about.seats, about.parcels)}, {_size(size)}."
+    if made:
+        sentence += (
+            f"\n\n    {secret}\n\nThis secret opens it, and is shown this once. Write it down, and "
+            "keep it elsewhere than the file:\nwithout it the file is of no use, and who has both "
+            "can stand in for this gateway."
+        )
+    _report(arguments, answer, sentence)
+    return DONE
+
+
+def _restore(loaded: Loaded, arguments: argparse.Namespace) -> int:
+    from gateway.archive import restore, verify
+
+    secret = _given_secret(arguments) or _ask_secret("Secret or passphrase of the backup: ")
+    data, source = loaded.config.data, arguments.file
+    if arguments.verify:
+        about = verify(source, secret=secret)
+        sentence = "It is whole and opens with this secret."
+    else:
+        about = restore(source, data, secret=secret)
+        sentence = (
+            f"It was put back into {data}. The gateway it was made of must not run any more.\n"
+            f"Start this one: {command('serve', data=data)}\n"
+            f"Then pair every phone again: {command('pair', data=data)}\n"
+            "Letters are taken from the start on; a phone gets its own once it is paired."
+        )
+    answer = {
+        "file": str(source),
+        "verified": arguments.verify,
+        "gateway": about.gateway,
+        "made": about.made,
+        "program": about.program,
+        "seats": about.seats,
+        "parcels": about.parcels,
+    }
+    made = f"{source} was made on {about.day} UTC by version {about.program}"
+    _report(arguments, answer, f"{made}: {_held(about.seats, about.parcels)}.\n{sentence}")
+    return DONE
+
+
+def _given_secret(arguments: argparse.Namespace) -> str | None:
+    """Return the secret in the file that was named, if one was."""
+    if arguments.secret_file is None:
+        return None
+    try:
+        secret: str = arguments.secret_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ControlError(f"{arguments.secret_file} cannot be read: {reason}.") from None
+    if not secret:
+        raise ControlError(f"{arguments.secret_file} is empty.")
+    return secret
+
+
+def _ask_secret(question: str) -> str:
+    """Ask for a secret without showing it; from a pipe, take its first line."""
+    secret = getpass.getpass(question) if sys.stdin.isatty() else sys.stdin.readline().strip()
+    if not secret:
+        raise ControlError("There is no secret. Nothing was done.")
+    return secret
+
+
+def _held(seats: int, parcels: int) -> str:
+    return f"{_count(seats, 'seat')}, {_count(parcels, 'parcel')}"
 
 
 def _seats_list(loaded: Loaded, arguments: argparse.Namespace) -> int:

@@ -97,6 +97,8 @@ class Loaded:
     config: Config
     origins: Mapping[str, str] = field(repr=False)
     """By name: `default`, or the flag, variable or file in words."""
+    file: Path | None = None
+    """The settings file that was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +287,7 @@ def load_config(
         raise SettingsError(
             f"plain_port and port are both {config.port}: give each a port of its own."
         )
-    return Loaded(config, {name: origins.get(name, "default") for name in _BY_NAME})
+    return Loaded(config, {name: origins.get(name, "default") for name in _BY_NAME}, path)
 
 
 def default_data(environ: Mapping[str, str]) -> Path:

@@ -8,6 +8,8 @@
     POST   /pair                 {"seconds"?}: show a code
     GET    /pair/<id>            ?wait=SECONDS&seen=STATE: how it goes on
     POST   /pair/<id>            {"same": true or false}: the owner has compared the check code
+    POST   /backup               copy the store to where the answer says
+    DELETE /backup               the copy was taken
 
 docs/openapi.json describes the answers. A refusal is {"error": code, "sentence": for people, ...}.
 """
@@ -19,6 +21,7 @@ from typing import Any, Final
 from quart import Quart, Response, request
 from werkzeug.exceptions import HTTPException
 
+from gateway.copies import Copies
 from gateway.errors import NoSuchSeat, Refusal
 from gateway.sync.pairing import Stage
 from gateway.sync.pairing_desk import MAX_SECONDS, PairingDesk, View
@@ -49,6 +52,7 @@ def control_app(
     on_removed: Callable[[SeatId], None],
     healthy: Callable[[], bool],
     status: Callable[[], Awaitable[dict[str, Any]]],
+    copies: Copies,
 ) -> Quart:
     """Return the application behind the control socket.
 
@@ -58,6 +62,7 @@ def control_app(
         on_removed: ends what the devices of a removed seat still have open.
         healthy: whether what is acknowledged is stored.
         status: returns the answer of `GET /status`.
+        copies: what backups are made of.
     """
     app = Quart("gateway.control")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
@@ -72,6 +77,7 @@ def control_app(
 
     _seat_routes(app, seats, on_removed)
     _pair_routes(app, desk)
+    _backup_routes(app, copies)
     answer_refusals(app)
     return app
 
@@ -124,6 +130,17 @@ def _pair_routes(app: Quart, desk: PairingDesk) -> None:
         return _view(await desk.say(id, same=same))
 
 
+def _backup_routes(app: Quart, copies: Copies) -> None:
+    @app.post("/backup")
+    async def make_copy() -> Response:
+        return _json(await copies.make(), 201)
+
+    @app.delete("/backup")
+    async def drop_copy() -> Response:
+        copies.drop()
+        return Response(status=204)
+
+
 def answer_refusals(app: Quart) -> None:
     """Let `app` answer everything it refuses in JSON, with a code that programs can tell."""
 
@@ -142,6 +159,7 @@ def _row(seat: Seat) -> dict[str, Any]:
     return {
         "seat": seat.id.text,
         "devices": seat.devices,
+        "unconfirmed": seat.unconfirmed,
         "waiting": seat.waiting,
         "used_bytes": seat.used_bytes,
         "limit_bytes": seat.limit_bytes,

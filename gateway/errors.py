@@ -14,6 +14,7 @@ Refusal                    understood, and the answer is no: code, status, facts
 ├── SeatTaken              the device or person is enrolled already, at another place
 ├── DeviceRevoked          the device was taken off its person's card
 ├── DeviceUnknown          no seat knows this device
+├── PairAgain              the store was restored: the device has to be confirmed as at pairing
 ├── CardRefused            the card does not continue the one that is here
 ├── CardTaken              another statement stands at this place of the card
 └── NoPrekeys              the seat has left no prekeys
@@ -192,6 +193,19 @@ class DeviceUnknown(Refusal):
         super().__init__("this gateway does not know the device: pair it first")
 
 
+class PairAgain(Refusal):
+    """The store was put back from a copy or mended: each device has to be confirmed once more.
+
+    Who was taken off a card since that copy was made is not known here.
+    """
+
+    code = "pair-again"
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("the gateway was restored: pair this device with it again")
+
+
 class CardRefused(Refusal):
     """The card is no chain of this person, or does not continue the one that is here."""
 
@@ -270,12 +284,18 @@ class NewerSchema(StartupError):
 
 
 class DamagedStore(StartupError):
-    """The store's file is broken."""
+    """The store's file is broken.
 
-    def __init__(self, path: Path, *, reason: str) -> None:
+    Attributes:
+        reason: what was found.
+        mendable: whether another file can be made of what is left.
+    """
+
+    def __init__(self, path: Path, *, reason: str, mendable: bool = False) -> None:
         super().__init__(
             f"{path} is damaged ({reason}) and was left as it is. Move it and the files beside it "
             "whose names begin alike to another folder, put back a copy if you have one, and start "
             "again: phones that are still paired send what they hold once more."
         )
         self.reason = reason
+        self.mendable = mendable

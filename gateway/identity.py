@@ -89,6 +89,11 @@ def load_identity(
     return Identity(key, path, certificate)
 
 
+def gateway_of(seed: bytes) -> GatewayId:
+    """Return the public key that belongs to an identity key (32 bytes)."""
+    return GatewayId(bytes(SigningKey(seed).verify_key))
+
+
 def _load_key(path: Path, *, fresh: bool) -> SigningKey:
     seed = _read(path)
     if seed is None:

@@ -107,7 +107,15 @@ async def _serve(config: Config) -> int:
         async with open_gateway(config, identity=identity, port=port, on_fatal=fail) as gateway:
             await _answer(config, gateway, sockets=sockets, plain=plain, stop=stop)
     if failures:
-        log.critical("the disk failed: %s. Nothing that was acknowledged is lost", failures[0])
+        damaged = "SQLITE_CORRUPT" in failures[0]
+        log.critical(
+            "the disk failed at %s: %s. %s",
+            config.data / STORE_NAME,
+            failures[0],
+            "The next start carries over what can be read"
+            if damaged
+            else "Nothing that was acknowledged is lost",
+        )
     return 1 if failures else 0
 
 

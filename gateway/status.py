@@ -53,8 +53,16 @@ class Running:
     started: float
     """Monotonic seconds."""
 
-    def report(self, seats: Sequence[Seat], *, port: int) -> dict[str, Any]:
-        """Return the answer of `GET /status` (docs/openapi.json)."""
+    def report(
+        self, seats: Sequence[Seat], *, port: int, damage: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Return the answer of `GET /status` (docs/openapi.json).
+
+        Args:
+            seats: all of them.
+            port: where phones reach it.
+            damage: what was found damaged lately and put aside, in sentences.
+        """
         now = self.clock.now()
         return {
             "version": version(),
@@ -66,6 +74,8 @@ class Running:
             "seats": len(seats),
             "waiting": sum(seat.waiting for seat in seats),
             "waiting_bytes": sum(seat.used_bytes for seat in seats),
+            "unconfirmed": sum(seat.unconfirmed for seat in seats),
+            "damage": list(damage),
             "disk": asdict(read_disk(self.data)),
             "clock": {
                 "state": "plausible" if now >= BUILD_DATE else "unset",

@@ -20,7 +20,7 @@ from peer.letterbox import Letterbox, Shown, Trouble, content_of
 from peer.me import Home, Me
 from peer.people.contacts import Contacts
 from peer.store import Store
-from peer.ways.furnishing import at_home, at_left_home
+from peer.ways.furnishing import at_home, at_left_home, furnish_what_it_takes
 from peer.ways.gateway_client import GatewayClient, LiveMailbox
 from peer.ways.missing import Gaps
 from peer.ways.receiving import Batch, Came, Receiving
@@ -41,7 +41,7 @@ MISSING_AFTER: Final = 5.0
 """Seconds after which a letter counts as missing; several commands send in any order."""
 NOT_YET_SECONDS: Final = 1.0
 """Seconds to wait for an addition to end whose first letter is here already."""
-FINAL: Final = frozenset({"revoked", "login-refused", "replaced"})
+FINAL: Final = frozenset({"revoked", "login-refused", "pair-again", "replaced"})
 """What a gateway may say after which trying again is no use."""
 
 
@@ -212,7 +212,8 @@ class Watch:
         hello, parcels = await gateway.collect(receiving.cursor)
         if first:
             self._tell(Here())
-        receiving.greet(hello)
+        if receiving.greet(hello):
+            await furnish_what_it_takes(self._store, self._me, gateway, now=self._now())
         if parcels is None:
             return False
         batch = receiving.take(parcels.parcels, hello.epoch)
@@ -253,7 +254,8 @@ class Watch:
                 if isinstance(hello, Hello):
                     self._delay = RECONNECT_FIRST
                     self._tell(Here())
-                    receiving.greet(hello)
+                    if receiving.greet(hello):
+                        await furnish_what_it_takes(self._store, self._me, gateway, now=self._now())
                     await self._as_they_come(mailbox, receiving, hello)
 
     async def _as_they_come(self, mailbox: LiveMailbox, receiving: Receiving, hello: Hello) -> None:

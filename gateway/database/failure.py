@@ -53,6 +53,13 @@ def file_is_broken(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in broken
 
 
+class DamagedRow(sqlite3.DatabaseError):
+    """A row is not what was stored, although SQLite finds nothing wrong with its pages."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    sqlite_errorname = "SQLITE_CORRUPT"
+
+
 def describe(error: BaseException) -> str:
     """Return the error in words for the marker, with SQLite's own name for it."""
     return f"{getattr(error, 'sqlite_errorname', type(error).__name__)}: {error}"

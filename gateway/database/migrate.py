@@ -23,8 +23,23 @@ APPLICATION_ID: Final = 0x486F_6D70
 COPY_KEPT: Final = 7 * 86_400.0
 """Seconds that the copy of an older version is kept: it holds what is deleted from the store."""
 
-_HEADER_BYTES: Final = 100
+HEADER_BYTES: Final = 100
 _MAGIC: Final = b"SQLite format 3\0"
+
+_FIXED: Final = {
+    0: _MAGIC + bytes.fromhex("1000"),  # pages of 4096 bytes
+    20: bytes.fromhex("00 40 20 20"),
+    44: bytes.fromhex("00000004"),
+    52: bytes.fromhex("00000000 00000001"),  # UTF-8
+    64: bytes.fromhex("00000000") + APPLICATION_ID.to_bytes(4, "big") + bytes(20),
+}
+"""What stands, by its offset, in the first page of every store of ours that has a version."""
+_JOURNALS: Final = (b"\x02\x02", b"\x01\x01")
+"""At byte 18: with a write-ahead log; a copy that SQLite made begins without one."""
+_FEW: Final = 3
+"""Bytes of these that may be others in a store of ours: it is damaged. Other files have more."""
+_FAR: Final = 1000
+"""Versions above the newest one known: no gateway is so much newer, a damaged file may say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +55,35 @@ def read_header(path: Path) -> Header | None:
 
     Raises:
         ForeignFile: it is a file of another kind.
+        DamagedStore: it is ours, but for a few bytes.
         OSError: it cannot be read.
     """
     try:
         with path.open("rb") as file:
-            header = file.read(_HEADER_BYTES)
+            header = file.read(HEADER_BYTES)
     except FileNotFoundError:
         return None
     if not header:
         return None
-    if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
+    if len(header) < HEADER_BYTES:
         raise ForeignFile(path)
-    return Header(
-        application_id=int.from_bytes(header[68:72], "big"),
-        version=int.from_bytes(header[60:64], "big"),
-    )
+    version = int.from_bytes(header[60:64], "big")
+    others = sum(one != other for one, other in zip(header, mended(header), strict=True))
+    if version and 0 < others <= _FEW:
+        raise DamagedStore(path, reason="its first page", mendable=True)
+    if not header.startswith(_MAGIC):
+        raise ForeignFile(path)
+    return Header(application_id=int.from_bytes(header[68:72], "big"), version=version)
+
+
+def mended(header: bytes) -> bytes:
+    """Return the first bytes of a store (100) as they are in one that is whole."""
+    whole = bytearray(header)
+    for offset, content in _FIXED.items():
+        whole[offset : offset + len(content)] = content
+    if header[18:20] not in _JOURNALS:
+        whole[18:20] = _JOURNALS[0]
+    return bytes(whole)
 
 
 def check_header(path: Path, *, folder: Path = MIGRATIONS) -> None:
@@ -63,6 +92,7 @@ def check_header(path: Path, *, folder: Path = MIGRATIONS) -> None:
     Raises:
         ForeignFile: another program's file.
         NewerSchema: written by a newer gateway.
+        DamagedStore: ours, but for a few bytes.
         OSError: it cannot be read.
     """
     header = read_header(path)
@@ -70,7 +100,10 @@ def check_header(path: Path, *, folder: Path = MIGRATIONS) -> None:
         return
     if header.application_id != APPLICATION_ID:
         raise ForeignFile(path)
-    _check_version(path, found=header.version, known=len(_scripts(folder)))
+    known = newest(folder)
+    if header.version > known + _FAR:
+        raise DamagedStore(path, reason="its version", mendable=True)
+    _check_version(path, found=header.version, known=known)
 
 
 def migrate(connection: sqlite3.Connection, path: Path, *, folder: Path = MIGRATIONS) -> bool:
@@ -112,6 +145,11 @@ def migrate(connection: sqlite3.Connection, path: Path, *, folder: Path = MIGRAT
 def version_of(connection: sqlite3.Connection) -> int:
     """Return how many scripts the store has seen."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def newest(folder: Path = MIGRATIONS) -> int:
+    """Return how many scripts there are."""
+    return len(_scripts(folder))
 
 
 def copies_of(path: Path) -> list[Path]:

@@ -5,32 +5,45 @@
         rows = await database.read(reading)
 
 What is written survives a power cut (WAL with `synchronous = FULL`); what is deleted is overwritten
-(`secure_delete`) and leaves the log within a minute.
+(`secure_delete`) and leaves the log within a minute. A store that is damaged is put aside, and what
+can be read of it carried over (`quarantine.py`).
 Source: https://www.sqlite.org/pragma.html; docs/decisions/0004-one-writer-thread.md.
 """
 
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from gateway.database.failure import Marker, Trouble, describe, trouble
+from gateway.database.failure import (
+    DamagedRow,
+    Marker,
+    Trouble,
+    describe,
+    file_is_broken,
+    trouble,
+)
 from gateway.database.folder import unusable
 from gateway.database.migrate import (
     APPLICATION_ID,
+    COPY_KEPT,
     MIGRATIONS,
     check_header,
     drop_old_copies,
     migrate,
+    newest,
     version_of,
 )
+from gateway.database.quarantine import drop_put_aside, finish_quarantine, quarantine
 from gateway.database.readers import BUSY_TIMEOUT, Readers, Reading, open_readers
 from gateway.database.reserve import Reserve
+from gateway.database.whole import Rooms, find_damage
+from gateway.database.write_ahead import read_write_ahead
 from gateway.database.writer import JOB_PAGES, PAGE_BYTES, Answer, Limits, Memory, Work, Writer
-from gateway.errors import DamagedStore, FolderUnusable, StartupError, StorageFailed
+from gateway.errors import DamagedStore, DiskFull, FolderUnusable, StartupError, StorageFailed
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -52,9 +65,11 @@ _PRAGMAS: Final = (
 class Database:
     """The gateway's store, open. Made by `open_database`."""
 
-    def __init__(self, writer: Writer, readers: Readers) -> None:
+    def __init__(self, path: Path, writer: Writer, readers: Readers, rooms: Rooms) -> None:
+        self._path = path
         self._writer = writer
         self._readers = readers
+        self._rooms = rooms
 
     @property
     def commits(self) -> int:
@@ -145,6 +160,77 @@ class Database:
             raise StorageFailed
         return await self._readers.look(sql, parameters)
 
+    def spoiled(self, error: DamagedRow) -> StorageFailed:
+        """Acknowledge nothing more, since a row is not what was stored; return the refusal."""
+        self._writer.fail(describe(error))
+        return StorageFailed()
+
+    async def copy_to(self, target: Path) -> None:
+        """Write a copy of what is committed at this moment; nobody waits for it meanwhile.
+
+        Args:
+            target: a file that is not there yet; whoever asks deletes it, whatever happened.
+
+        Raises:
+            DiskFull: there is no room for it.
+            StorageFailed: the store is damaged.
+        """
+
+        def copy(looking: sqlite3.Connection) -> None:
+            looking.execute("VACUUM INTO ?", (str(target),))
+
+        await self._aside(self._path, copy)
+        await self._aside(target, self._find)
+
+    async def check(self) -> None:
+        """Look through the whole store; one that is damaged ends the process, and is mended.
+
+        Raises:
+            StorageFailed: it is damaged.
+        """
+        await self._aside(self._path, self._find)
+
+    def _find(self, looking: sqlite3.Connection) -> None:
+        if damage := find_damage(looking, self._rooms):
+            raise DamagedRow(damage)
+
+    async def _aside(self, path: Path, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Do what takes long in a thread with a connection of its own, which only reads."""
+        if self._writer.failed is not None:
+            raise StorageFailed
+        address = f"{path.absolute().as_uri()}?mode=ro"  # noqa: ASYNC240  (looks at no disk)
+        try:
+            with closing(
+                sqlite3.connect(
+                    address,
+                    uri=True,
+                    isolation_level=None,
+                    check_same_thread=False,
+                    timeout=BUSY_TIMEOUT,
+                )
+            ) as looking:
+                await _to_the_end(asyncio.to_thread(work, looking), cut=looking.interrupt)
+        except sqlite3.Error as error:
+            if trouble(error) is Trouble.FULL:
+                raise DiskFull from error
+            if file_is_broken(error):
+                self._writer.fail(describe(error))
+                raise StorageFailed from error
+            raise
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None], *, cut: Callable[[], None]) -> None:
+    """Wait for `work` also when the caller is cancelled, after it was cut short."""
+    running = asyncio.create_task(work)
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            cut()  # which is in vain between two statements
+            await asyncio.wait({running}, timeout=0.05)
+        running.exception()  # looked at here
+        raise
+
 
 def _pages(carries: int) -> int:
     return JOB_PAGES + carries // PAGE_BYTES
@@ -158,6 +244,7 @@ async def open_database(
     now: float,
     limits: Limits | None = None,
     migrations: Path = MIGRATIONS,
+    rooms: Rooms | None = None,
 ) -> AsyncIterator[Database]:
     """Open the store at `path`, bring its schema up to date, serve until the block ends.
 
@@ -169,14 +256,16 @@ async def open_database(
         now: the wall clock in Unix seconds, for the age of copies.
         limits: bounds of queue, group and log.
         migrations: the numbered scripts.
+        rooms: checks and mends what SQLite cannot; without it a damaged store is refused as it is.
 
     Raises:
         StartupError: the file cannot be served; the sentence says why and what to do.
     """
     Reserve(path).make_way()
     marker = Marker(path)
-    connection = await asyncio.to_thread(_open_file, path, marker, migrations)
+    connection = await asyncio.to_thread(_open_or_mend, path, marker, migrations, rooms)
     drop_old_copies(path, now=now)
+    drop_put_aside(path, older_than=now - COPY_KEPT)
     writer = Writer(
         connection,
         marker=marker,
@@ -188,17 +277,39 @@ async def open_database(
     try:
         readers = await open_readers(path, on_fatal=writer.fail)
         try:
-            yield Database(writer, readers)
+            yield Database(path, writer, readers, rooms or Rooms())
         finally:
             await readers.close()
     finally:
         await writer.close()
 
 
-def _open_file(path: Path, marker: Marker, migrations: Path) -> sqlite3.Connection:
+def _open_or_mend(
+    path: Path, marker: Marker, migrations: Path, rooms: Rooms | None
+) -> sqlite3.Connection:
+    """Open the store; where it is damaged, go on with what can be read of it."""
+    try:
+        finish_quarantine(path)
+        return _open_file(path, marker, migrations, rooms or Rooms())
+    except DamagedStore as damage:
+        if rooms is None or not damage.mendable:
+            raise
+        LOG.error("%s is damaged (%s); carrying over what can be read", path, damage.reason)
+        try:
+            quarantine(path, damage.reason, migrations=migrations, rooms=rooms)
+            marker.remove()  # the next start has a whole file
+        except sqlite3.Error as error:
+            raise _sentence(path, error) from error
+    except OSError as error:
+        raise unusable(path, error) from error
+    return _open_file(path, marker, migrations, rooms)
+
+
+def _open_file(path: Path, marker: Marker, migrations: Path, rooms: Rooms) -> sqlite3.Connection:
     """Open, check and migrate; errors become sentences."""
     try:
         check_header(path, folder=migrations)
+        log = read_write_ahead(path)
         connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT
         )
@@ -207,7 +318,11 @@ def _open_file(path: Path, marker: Marker, migrations: Path) -> sqlite3.Connecti
     except sqlite3.Error as error:
         raise _sentence(path, error) from error
     try:
-        _prepare(connection, path, marker=marker, migrations=migrations)
+        # As long as nothing was written, this says how much of the log SQLite takes for whole.
+        _, replayed, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if log.lost(replayed):
+            raise DamagedStore(path, reason="commits are missing in its log", mendable=True)
+        _prepare(connection, path, marker=marker, migrations=migrations, rooms=rooms)
     except sqlite3.Error as error:
         connection.close()
         raise _sentence(path, error) from error
@@ -221,7 +336,12 @@ def _open_file(path: Path, marker: Marker, migrations: Path) -> sqlite3.Connecti
 
 
 def _prepare(
-    connection: sqlite3.Connection, path: Path, *, marker: Marker, migrations: Path
+    connection: sqlite3.Connection,
+    path: Path,
+    *,
+    marker: Marker,
+    migrations: Path,
+    rooms: Rooms,
 ) -> None:
     # First of all the file is marked as ours: a power cut here leaves nothing that we would refuse.
     if version_of(connection) == 0:
@@ -232,9 +352,10 @@ def _prepare(
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
     if marker.found():
-        verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise DamagedStore(path, reason=str(verdict).splitlines()[0])
+        # Rooms know the newest version only; what an older one holds is looked at after the start.
+        known = rooms if version_of(connection) == newest(migrations) else Rooms()
+        if damage := find_damage(connection, known):
+            raise DamagedStore(path, reason=damage, mendable=True)
         marker.remove()
         LOG.warning("the disk failed in the last run; the store was checked and is whole")
     if migrate(connection, path, folder=migrations):
@@ -249,4 +370,9 @@ def _sentence(path: Path, error: sqlite3.Error) -> StartupError:
         return FolderUnusable(f"{path} is held by another program: close that one first.")
     if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
         return FolderUnusable(f"{path} cannot be opened for writing: run as its owner.")
-    return DamagedStore(path, reason=describe(error))
+    return DamagedStore(path, reason=describe(error), mendable=_is_broken(error))
+
+
+def _is_broken(error: sqlite3.Error) -> bool:
+    """Return whether the file is damaged, and not a step of ours wrong or the disk unreadable."""
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -19,8 +19,8 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
@@ -38,6 +38,11 @@ PAGE_BYTES: Final = 4096
 
 JOB_PAGES: Final = 8
 """Pages that a small job is counted as: a row, its indexes, a counter."""
+
+_TRUNCATE_PATIENCE: Final = 0.05
+"""Seconds that emptying the log waits for readers, and everybody who writes behind it."""
+_TRUNCATE_AGAIN: Final = 2.0
+"""Seconds until it is tried again after one was there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -399,8 +404,21 @@ class Writer:
                 self._log_since, self._log_pages = time.monotonic(), 0
 
     def _truncate_log(self) -> None:
-        busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        self._log_since, self._log_pages = (time.monotonic() if busy else None), 0
+        """Empty the log, unless somebody reads in it for long, as a copy of the store does."""
+        with self._patience(_TRUNCATE_PATIENCE):
+            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        soon = time.monotonic() - self._limits.truncate_after + _TRUNCATE_AGAIN
+        self._log_since, self._log_pages = (soon if busy else None), 0
+
+    @contextmanager
+    def _patience(self, seconds: float) -> Iterator[None]:
+        """Wait for other connections at most so long."""
+        [before] = self._connection.execute("PRAGMA busy_timeout").fetchone()
+        self._connection.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
+        try:
+            yield
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {before}")
 
     def _settle(self, jobs: list[_Job], outcomes: list[Any]) -> None:
         self._tell(_settle, jobs, outcomes)

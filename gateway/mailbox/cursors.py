@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from gateway.errors import DeviceRevoked, DeviceUnknown
+from gateway.mailbox.lanes import relearn
 from gateway.mailbox.rules import Known, Progress, Verdict, deletable_up_to, judge
 from gateway.mailbox.tally import Tally
 from wire.frames import Cursor
@@ -92,6 +93,9 @@ def resume(
             )
         case Verdict.RESTORED:
             epoch = begin_epoch(connection, one.seat, on_new_epoch=on_new_epoch)
+            tally.settle(connection)
+            relearn(connection, one.seat, now=now)
+            tally.forget()  # it knows of lanes when they die
     reset = verdict is not Verdict.GOOD
     after = 0 if reset else cursor.seq
     return Resumed(one.seat, epoch, one.known.last_seq, after, reset)
@@ -121,7 +125,8 @@ def begin_epoch(
 ) -> CursorEpoch:
     """Begin a new epoch of one mailbox: everything held is sent again to all its devices."""
     connection.execute(
-        "INSERT INTO past_epoch (seat, epoch) SELECT seat, epoch FROM seat WHERE seat = ?",
+        "INSERT OR IGNORE INTO past_epoch (seat, epoch)"
+        " SELECT seat, epoch FROM seat WHERE seat = ?",
         (seat.raw,),
     )
     [count] = connection.execute(

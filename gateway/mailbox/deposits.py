@@ -6,23 +6,27 @@ and has the same answer. Only a holder of the lane gets as far as the other refu
 
 import secrets
 import sqlite3
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
+from gateway.database.failure import DamagedRow
 from gateway.errors import IdTaken, LaneRefused, MailboxFull, TooManyRequests
 from gateway.mailbox.rules import (
     MAX_REMEMBERED,
     Held,
+    checksum,
     end_of_life,
     forget_day,
     make_room,
     size_of,
 )
 from gateway.mailbox.tally import LaneCount, Tally
-from wire.frames import Proved
+from wire.frames import Proved, StoredRow
 from wire.ids import GatewayId, LaneId, SeatId
 from wire.lanes import KEY_BYTES, Lane, WakeRule
-from wire.parcel import DAY, HEADER_BYTES, Parcel
+from wire.parcel import DAY, HEADER_BYTES, Lifetime, Parcel
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +119,10 @@ def deposit(
     if not noted:
         _came_before(connection, parcel, body_hash)
         return None
-    seq = tally.take(lane, size)
+    seq, dies_at = tally.take(lane, size), end_of_life(parcel.lifetime, now=now)
     connection.execute(
-        "INSERT INTO parcel (seat, seq, lane, parcel, lifetime, purge, dies_at, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO parcel (seat, seq, lane, parcel, lifetime, purge, dies_at, body, checksum)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             lane.seat.id.raw,
             seq,
@@ -126,11 +130,41 @@ def deposit(
             parcel.id.raw,
             int(parcel.lifetime),
             parcel.purge,
-            end_of_life(parcel.lifetime, now=now),
+            dies_at,
             parcel.body,
+            checksum(
+                lane.seat.id.raw,
+                seq,
+                parcel.lane.raw,
+                parcel.id.raw,
+                int(parcel.lifetime),
+                parcel.purge,
+                parcel.body,
+                dies_at,
+            ),
         ),
     )
     return Arrived(lane.seat.id, seq, lane.rule, parcel)
+
+
+STORED: Final = "p.seq, p.lane, p.parcel, p.lifetime, p.purge, p.body, p.dies_at, p.checksum"
+"""The columns of a parcel `p` that `as_stored` reads."""
+
+
+def as_stored(row: Sequence[Any], *, seat: bytes) -> StoredRow:
+    """Return the parcel in a row of `STORED`, as it was stored.
+
+    Raises:
+        DamagedRow: it is not, by its checksum; the store is broken.
+    """
+    seq, lane, id, lifetime, purge, body, dies_at, kept = row
+    try:
+        found = checksum(seat, seq, lane, id, lifetime, purge, body, dies_at)
+    except (TypeError, struct.error):
+        found = -1
+    if (kept is not None and kept != found) or found < 0 or lifetime > max(Lifetime):
+        raise DamagedRow("a parcel is not what was stored")
+    return seq, lane, id, lifetime, purge, body
 
 
 def drop(

@@ -9,6 +9,10 @@ from gateway.errors import LaneRefused, NoSuchSeat, SyncFirst, TooManyLanes
 from gateway.mailbox.rules import MAX_LANES
 from wire.ids import LaneId, SeatId
 from wire.lanes import Lane, LaneRight, WakeRule
+from wire.parcel import DAY
+
+RELEARN_SECONDS: Final = 7 * DAY
+"""Time for a device to register its lanes once more after a restore; it does so at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,14 @@ def revoke(
     _rest_on(connection, seat, rests_on)
     connection.executemany(
         "DELETE FROM lane WHERE seat = ? AND lane = ?", [(seat.raw, lane.raw) for lane in lanes]
+    )
+
+
+def relearn(connection: sqlite3.Connection, seat: SeatId, *, now: float) -> None:
+    """Let lanes die that no device registers again: after a restore some were revoked before."""
+    connection.execute(
+        "UPDATE lane SET dies_at = ?1 WHERE seat = ?2 AND (dies_at IS NULL OR dies_at > ?1)",
+        (now + RELEARN_SECONDS, seat.raw),
     )
 
 

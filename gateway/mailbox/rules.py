@@ -10,6 +10,8 @@
 Times are steady seconds, sizes bytes.
 """
 
+import struct
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -105,6 +107,27 @@ class Known:
 def size_of(parcel: Parcel) -> int:
     """Return what a parcel is counted as: all that is stored and delivered of it."""
     return HEADER_BYTES + len(parcel.body)
+
+
+_SUMMED: Final = struct.Struct(">16sQ16s16sB32sd")
+
+
+def checksum(
+    seat: bytes,
+    seq: int,
+    lane: bytes,
+    id: bytes,
+    lifetime: int,
+    purge: bytes,
+    body: bytes,
+    dies_at: float,
+) -> int:
+    """Return what is stored beside a parcel, to notice a bit that the disk has turned (CRC-32).
+
+    It is held against what is read before a device is given that.
+    """
+    begin = _SUMMED.pack(seat, seq, lane, id, lifetime, purge, dies_at)
+    return zlib.crc32(body, zlib.crc32(begin))
 
 
 def missing_room(size: int, *, seat: Room, lane: Room, last_tenth: bool) -> Missing:

@@ -17,11 +17,12 @@ import aiosqlite
 
 from gateway.clock import SteadyClock
 from gateway.database import Database
+from gateway.database.failure import DamagedRow
 from gateway.database.writer import Raised
 from gateway.errors import Busy, NoSuchSeat, Refusal
 from gateway.mailbox import cursors
 from gateway.mailbox.cursors import OnNewEpoch, Resumed
-from gateway.mailbox.deposits import Arrived, Doorkeeper, deposit
+from gateway.mailbox.deposits import STORED, Arrived, Doorkeeper, as_stored, deposit
 from gateway.mailbox.lanes import FIND, KnownLane, NewLane, lane_of, mint, revoke
 from gateway.mailbox.sweeping import Forgotten, forget, swept_parcels
 from gateway.mailbox.tally import Tally
@@ -77,7 +78,7 @@ class Swept:
 
 
 _NEXT: Final = (
-    "SELECT p.seq, p.lane, p.parcel, p.lifetime, p.purge, p.body FROM ("
+    f"SELECT {STORED} FROM ("  # noqa: S608  # a constant
     "SELECT number, sum(size) OVER (ORDER BY seq) AS total FROM ("
     "SELECT number, seq, length(body) + ? AS size FROM parcel"
     " WHERE seat = ? AND seq > ? AND dies_at > ? ORDER BY seq LIMIT ?"
@@ -263,9 +264,13 @@ class MailboxStore:
 
     async def _next(self, seat: SeatId, after: int, limit: int) -> list[StoredRow]:
         now, count = self._clock.now(), min(limit, MAX_PARCELS)
-        return await self._database.look(
+        rows = await self._database.look(
             _NEXT, PARCEL_OVERHEAD, seat.raw, after, now, count, MAX_PARCELS_BYTES
         )
+        try:
+            return [as_stored(row, seat=seat.raw) for row in rows]
+        except DamagedRow as damaged:
+            raise self._database.spoiled(damaged) from damaged
 
     async def acknowledge(self, device: DeviceId, cursor: Cursor) -> bool:
         """Note that a device holds everything up to `cursor`; drop what nobody needs any more.

@@ -21,6 +21,9 @@ LOOKED_AT_ONCE: Final = 4096
 """Remembered deposits that one step looks at, some hundred pages."""
 
 
+_BEFORE_ALL: Final = LaneId(bytes(LaneId.size))
+
+
 @dataclass(frozen=True, slots=True)
 class Forgotten:
     """What one step forgot, or several."""
@@ -65,11 +68,9 @@ def forget(
         now: steady seconds.
         deposits: whether deposits are looked at at all.
     """
-    lanes = 0
-    if after is None:
-        lanes = connection.execute(
-            "DELETE FROM lane WHERE seat = ? AND dies_at <= ?", (seat.raw, now)
-        ).rowcount
+    lanes, deleted = _bury(connection, seat, now=now)
+    if deleted >= LOOKED_AT_ONCE:
+        return Forgotten(0, lanes, after or _BEFORE_ALL)
     if not deposits:
         return Forgotten(0, lanes, None)
     rows = connection.execute(
@@ -90,3 +91,32 @@ def forget(
         if looked >= LOOKED_AT_ONCE:
             return Forgotten(forgotten, lanes, LaneId(lane))
     return Forgotten(forgotten, lanes, None)
+
+
+def _bury(connection: sqlite3.Connection, seat: SeatId, *, now: float) -> tuple[int, int]:
+    """Delete lanes that are over with what is remembered of them; return how many lanes and rows.
+
+    There may be more if it was `LOOKED_AT_ONCE` rows.
+    """
+    buried = rows = 0
+    dead = connection.execute(
+        "SELECT lane, remembered FROM lane WHERE seat = ? AND dies_at <= ? LIMIT ?",
+        (seat.raw, now, LOOKED_AT_ONCE),
+    ).fetchall()
+    for lane, remembered in dead:
+        if rows >= LOOKED_AT_ONCE:
+            break
+        if remembered > LOOKED_AT_ONCE:
+            rows += connection.execute(
+                "DELETE FROM deposit WHERE lane = ?1 AND parcel IN"
+                " (SELECT parcel FROM deposit WHERE lane = ?1 LIMIT ?2)",
+                (lane, LOOKED_AT_ONCE),
+            ).rowcount
+            connection.execute(
+                "UPDATE lane SET remembered = max(0, remembered - ?) WHERE lane = ?",
+                (LOOKED_AT_ONCE, lane),
+            )
+            continue
+        connection.execute("DELETE FROM lane WHERE lane = ?", (lane,))
+        buried, rows = buried + 1, rows + 1 + remembered
+    return buried, rows

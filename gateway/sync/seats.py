@@ -21,6 +21,8 @@ class Seat:
     id: SeatId
     devices: int
     """Those that are not revoked."""
+    unconfirmed: int
+    """Of these, those that have to be paired again since the store was restored."""
     waiting: int
     """Parcels that nobody has collected yet."""
     used_bytes: int
@@ -40,6 +42,8 @@ class Seats:
             rows = await store.execute_fetchall(
                 "SELECT seat,"
                 " (SELECT count(*) FROM device d WHERE d.seat = s.seat AND d.revoked = 0),"
+                " (SELECT count(*) FROM device d WHERE d.seat = s.seat AND d.revoked = 0"
+                " AND d.confirmed = 0),"
                 " (SELECT count(*) FROM parcel p WHERE p.seat = s.seat),"
                 " used_bytes, quota_bytes FROM seat s ORDER BY seat"
             )

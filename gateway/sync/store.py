@@ -10,9 +10,9 @@ A revoked device stays known, so that it can be told so and never comes back.
 
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import aiosqlite
 
@@ -24,6 +24,7 @@ from gateway.errors import (
     DeviceRevoked,
     DeviceUnknown,
     NoSuchSeat,
+    PairAgain,
     SeatTaken,
 )
 from gateway.sync.prekeys import forget_handouts
@@ -36,6 +37,10 @@ __all__ = ["CardChange", "CardRefused", "Enrolment", "NoSuchSeat", "SyncStore"]
 
 PAIRING_REMEMBERED: Final = 1.0 * DAY
 """Seconds for which a phone that asks again is told how its pairing ended."""
+
+
+OnConfirmed: TypeAlias = Callable[[sqlite3.Connection, SeatId], None]
+"""Runs in the transaction in which a device of a seat is confirmed after a restore."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +71,21 @@ class SyncStore:
         database: where they lie.
         clock: for what is forgotten after a time.
         limit_bytes: how much may wait for a new seat.
+        on_confirmed: what else happens in the transaction that confirms a device after a restore.
     """
 
-    def __init__(self, database: Database, *, clock: SteadyClock, limit_bytes: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: SteadyClock,
+        limit_bytes: int,
+        on_confirmed: OnConfirmed = lambda store, seat: None,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._limit_bytes = limit_bytes
+        self._on_confirmed = on_confirmed
 
     async def enrol(
         self, card: Card, device: DeviceKey, *, request: bytes, nonce: bytes
@@ -97,7 +111,7 @@ class SyncStore:
         def work(store: sqlite3.Connection) -> CardChange:
             seat = _seat_for(store, card.person, limit_bytes=self._limit_bytes)
             change = _put_card(store, seat, card.person, chain=card.chain)
-            _enrol_device(store, seat, device, now=now)
+            _enrol_device(store, seat, device, now=now, on_confirmed=self._on_confirmed)
             store.execute(
                 "INSERT OR REPLACE INTO pairing (device, request, nonce, forget_at)"
                 " VALUES (?, ?, ?, ?)",
@@ -108,10 +122,10 @@ class SyncStore:
         return await self._database.write(work)
 
     async def is_enrolled(self, device: DeviceKey) -> bool:
-        """Return whether a device has its place on a seat."""
+        """Return whether a device has its place on a seat, and nobody has to confirm it."""
         try:
             await self.seat_of(device)
-        except (DeviceUnknown, DeviceRevoked):
+        except (DeviceUnknown, DeviceRevoked, PairAgain):
             return False
         return True
 
@@ -121,15 +135,18 @@ class SyncStore:
         Raises:
             DeviceUnknown: no seat knows it.
             DeviceRevoked: it was taken off its person's card.
+            PairAgain: it was not confirmed since the store was restored.
         """
 
         async def look(store: aiosqlite.Connection) -> SeatId:
             rows = await store.execute_fetchall(
-                "SELECT seat, revoked FROM device WHERE device_key = ?", (device.raw,)
+                "SELECT seat, revoked, confirmed FROM device WHERE device_key = ?", (device.raw,)
             )
-            for seat, revoked in rows:
+            for seat, revoked, confirmed in rows:
                 if revoked:
                     raise DeviceRevoked
+                if not confirmed:
+                    raise PairAgain
                 return SeatId(seat)
             raise DeviceUnknown
 
@@ -214,11 +231,25 @@ def _seat_for(store: sqlite3.Connection, person: PersonId, *, limit_bytes: int) 
     return seat
 
 
+def ask_for_confirmation(store: sqlite3.Connection) -> None:
+    """Open every seat only to devices that are confirmed once more, as at pairing.
+
+    Who was taken off a card since the copy was made that is here is not known here.
+    """
+    store.execute("UPDATE device SET confirmed = 0 WHERE revoked = 0")
+    store.execute("DELETE FROM pairing")  # what it answered then is no confirmation now
+
+
 def _enrol_device(
-    store: sqlite3.Connection, seat: SeatId, device: DeviceKey, *, now: float
+    store: sqlite3.Connection,
+    seat: SeatId,
+    device: DeviceKey,
+    *,
+    now: float,
+    on_confirmed: OnConfirmed,
 ) -> None:
     listed = store.execute(
-        "SELECT seat, revoked FROM device WHERE device = ?", (device.device.raw,)
+        "SELECT seat, revoked, confirmed FROM device WHERE device = ?", (device.device.raw,)
     ).fetchone()
     if listed is not None and listed[0] != seat.raw:
         raise SeatTaken
@@ -232,6 +263,9 @@ def _enrol_device(
             "INSERT INTO device (device, seat, device_key, collected_at) VALUES (?, ?, ?, ?)",
             (device.device.raw, seat.raw, device.raw, now),
         )
+    elif not listed[2]:
+        store.execute("UPDATE device SET confirmed = 1 WHERE device = ?", (device.device.raw,))
+        on_confirmed(store, seat)
 
 
 def _held_card(store: sqlite3.Connection, seat: SeatId) -> Card | None:

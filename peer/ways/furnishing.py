@@ -24,7 +24,9 @@ from wire.errors import WireError
 from wire.lanes import LaneSecret
 
 LANES_AT_ONCE: Final = 128
-UNKNOWN_HERE: Final = frozenset({"login-refused", "login-needed", "revoked", "device-revoked"})
+UNKNOWN_HERE: Final = frozenset(
+    {"login-refused", "login-needed", "pair-again", "revoked", "device-revoked"}
+)
 """What a gateway says to a phone that has no seat there."""
 _CHANGES: Final = "lane-changes"
 PREKEYS_EVERY: Final = 3600.0
@@ -45,11 +47,7 @@ async def at_home(store: Store, me: Me, *, now: float) -> AsyncIterator[GatewayC
     destination = replace(certificates.of(home.gateway, home.places), ours=True)
     async with connect(destination, learned=certificates.learn) as connection:
         gateway = GatewayClient(connection, me.signs)
-        try:
-            await furnish(store, me, gateway, now=now)
-        except GatewayRefused as refused:
-            if refused.reason in UNKNOWN_HERE:  # nothing else will be answered either
-                raise
+        await furnish_what_it_takes(store, me, gateway, now=now)
         try:
             yield gateway
         except WireError:
@@ -67,6 +65,22 @@ async def at_left_home(store: Store, me: Me, home: Home) -> AsyncIterator[Gatewa
     destination = certificates.of(home.gateway, home.places)
     async with connect(destination, learned=certificates.learn) as connection:
         yield GatewayClient(connection, me.signs)
+
+
+async def furnish_what_it_takes(
+    store: Store, me: Me, gateway: GatewayClient, *, now: float
+) -> None:
+    """Tell the gateway what it does not know yet; what it refuses does not stop the letters.
+
+    Raises:
+        GatewayNotThere, WrongGateway
+        GatewayRefused: it does not serve this phone at all.
+    """
+    try:
+        await furnish(store, me, gateway, now=now)
+    except GatewayRefused as refused:
+        if refused.reason in UNKNOWN_HERE:  # nothing else will be answered either
+            raise
 
 
 async def furnish(store: Store, me: Me, gateway: GatewayClient, *, now: float) -> None:

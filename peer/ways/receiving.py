@@ -30,7 +30,7 @@ from peer.people.lanes import Lanes as LaneBook
 from peer.store import Store
 from peer.ways.outgoing import Outgoing
 from wire.card import Position
-from wire.frames import Cursor, Delivered, Hello
+from wire.frames import NOWHERE, Cursor, Delivered, Hello
 from wire.ids import CursorEpoch, GatewayId, ItemId, PersonId
 
 SILENT: Final = frozenset({"duplicate"})
@@ -112,12 +112,23 @@ class Receiving:
         self._lanes = LaneBook(store.db)
         self._at = me.needs_home().gateway if at is None else at
 
-    def greet(self, hello: Hello) -> None:
-        """Take note of the gateway's epoch: after a reset everything is counted anew."""
-        if hello.reset or self.cursor.epoch != hello.epoch:
-            with self._store.transaction():
-                self._me.forget_cursor(at=self._at)
-                self._me.keep_cursor(Cursor.start(hello.epoch), at=self._at)
+    def greet(self, hello: Hello) -> bool:
+        """Take note of the gateway's epoch: after a reset everything is counted anew.
+
+        Returns:
+            whether the gateway has to be told everything again: it may be an older copy of itself.
+        """
+        before = self.cursor
+        if not hello.reset and before.epoch == hello.epoch:
+            return False
+        older = before != NOWHERE and before.epoch != hello.epoch
+        with self._store.transaction():
+            self._me.forget_cursor(at=self._at)
+            self._me.keep_cursor(Cursor.start(hello.epoch), at=self._at)
+            if older and self._at == self._me.needs_home().gateway:
+                self._me.furnish_anew()
+                return True
+        return False
 
     @property
     def cursor(self) -> Cursor:

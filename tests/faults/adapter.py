@@ -1,7 +1,7 @@
 """The verbs of a case: what owners, phones and power cuts can do to a gateway process.
 
-    box     start · stop · kill · ended · health · show · enrol · connect
-    phone   lane · fetch · ack · drain · revoke · live
+    box     start · stop · kill · ended · health · show · enrol · connect · backup · restore
+    phone   lane · fetch · ack · drain · revoke · live · pair_again
     sender  deposit
 
 Everything goes through the sockets and files that anybody else would use, so that a case knows
@@ -10,6 +10,7 @@ nothing of the gateway's inside and outlives a redesign.
 
 import asyncio
 import itertools
+import json
 import os
 import secrets
 import signal
@@ -210,6 +211,41 @@ class Box:
         answer = await (await self.connect()).ask("GET", "/healthz")
         return answer.status == 200
 
+    async def command(
+        self, *words: str, stdin: str = "", under: Sequence[str] = ()
+    ) -> tuple[int, str]:
+        """Run one of the owner's commands to its end; return its exit status and what it said.
+
+        Args:
+            words: the command.
+            stdin: what the owner types.
+            under: a command that runs it.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *(*under, sys.executable, "-m", "gateway.cli", *words, "--data", str(self.data)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=_environment({}),
+            cwd=PROJECT,
+        )
+        async with asyncio.timeout(HANG * 5):
+            said, _ = await process.communicate(stdin.encode())
+        return await process.wait(), said.decode()
+
+    async def backup(self, target: Path) -> str:
+        """Back the running gateway up; return the secret that the owner was shown."""
+        status, said = await self.command("backup", str(target), "--json")
+        assert status == 0, said
+        secret: str = json.loads(said)["secret"]
+        return secret
+
+    async def restore(
+        self, source: Path, secret: str, *flags: str, under: Sequence[str] = ()
+    ) -> tuple[int, str]:
+        """Put a backup back; return the command's exit status and what it said."""
+        return await self.command("restore", str(source), *flags, stdin=f"{secret}\n", under=under)
+
     async def connect(self, *, port: int = 0, source: str | None = None) -> Connection:
         """Return connections that nobody else uses, pinned to the gateway's certificate.
 
@@ -348,6 +384,11 @@ class Handset:
         """Connect anew, as phones do when the gateway was away."""
         self.connection = await self.box.connect()
         self.bearer = b""
+
+    async def pair_again(self) -> None:
+        """Be confirmed once more by the owner, as a gateway asks that was restored."""
+        again = await self.box.enrol(self.person, self.phone)
+        self.connection, self.request, self.bearer = again.connection, again.request, b""
 
     async def login(self, *, nonce: bytes | None = None) -> Answer:
         """Log in; keep the bearer if that went well."""

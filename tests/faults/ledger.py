@@ -44,6 +44,16 @@ class Ledger:
             self._answered.clear()
             await self._answered.wait()
 
+    def copy(self) -> "Ledger":
+        """Return the ledger of a copy of the gateway: it owes the same, and goes its own way."""
+        return Ledger(
+            dict(self.offered),
+            set(self.stored),
+            set(self.refused),
+            set(self.gone),
+            set(self.let_go),
+        )
+
     @property
     def owed(self) -> set[ParcelId]:
         """What must be there when somebody collects."""

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.cli import main
 from tests.gateway.processes import Process, pair_phone, started
+from tests.gateway.processes import run as command
 
 NOT_RUNNING = "No gateway is running on"
 
@@ -175,3 +176,60 @@ def test_a_reader_that_has_seen_enough_is_no_trouble(
     monkeypatch.setattr("os.dup2", lambda one, other: other)
 
     assert main(["config", "show", "--data", str(tmp_path)]) == 1
+
+
+async def test_a_backup_is_made_checked_and_put_back_as_people_do_it(tmp_path: Path) -> None:
+    async with started(tmp_path) as gateway:
+        await pair_phone(gateway)
+        made = await gateway.command("backup", str(tmp_path / "box"))
+        again = await gateway.command("backup", str(tmp_path / "box"))
+        short = await gateway.command("backup", "other", "--passphrase", stdin="too short\n")
+    secret = next(line.strip() for line in made.out.splitlines() if line.startswith("    "))
+    assert (made.status, "Wrote" in made.out, "shown this once" in made.out) == (0, True, True)
+    assert (again.status, "is there already" in again.err) == (1, True)
+    assert (short.status, "12 characters" in short.err) == (1, True)
+
+    elsewhere = ["--data", str(tmp_path / "elsewhere")]
+    verified = await command("restore", str(tmp_path / "box"), "--verify", stdin=f"{secret}\n")
+    wrong = await command("restore", str(tmp_path / "box"), *elsewhere, stdin="wrong\n")
+    nothing = await command("restore", str(tmp_path / "box"), *elsewhere, stdin="")
+    restored = await command(
+        "restore", str(tmp_path / "box"), *elsewhere, stdin=f"{secret.lower()}\n"
+    )
+
+    assert "It is whole and opens with this secret." in verified.out
+    assert (wrong.status, "does not open with this secret" in wrong.err) == (1, True)
+    assert (nothing.status, "There is no secret" in nothing.err) == (1, True)
+    assert "pair every phone again: homepost-gateway pair --data" in restored.out
+    (tmp_path / "data").rename(tmp_path / "old")
+    (tmp_path / "elsewhere").rename(tmp_path / "data")
+    async with started(tmp_path) as gateway:
+        status = await gateway.command("status")
+        assert "1 device must be paired again, since this was restored" in status.out
+
+
+async def test_a_backup_is_made_and_checked_as_programs_do_it(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("a passphrase of mine\n")
+    (tmp_path / "empty").write_text("\n")
+    sealed = ["--secret-file", str(tmp_path / "secret")]
+    async with started(tmp_path) as gateway:
+        made = await gateway.json("backup", str(tmp_path / "box"), *sealed)
+        typed = await gateway.command(
+            "backup", str(tmp_path / "typed"), "--passphrase", stdin="a passphrase of mine\n"
+        )
+    assert made == {
+        "file": str(tmp_path / "box"),
+        "bytes": (tmp_path / "box").stat().st_size,
+        "seats": 0,
+        "parcels": 0,
+    }
+    assert typed.status == 0
+
+    for name in ("box", "typed"):
+        done = await command("restore", str(tmp_path / name), "--verify", "--json", *sealed)
+        assert json.loads(done.out)["verified"] is True
+    for missing in ("none", "empty"):
+        done = await command(
+            "restore", str(tmp_path / "box"), "--secret-file", str(tmp_path / missing)
+        )
+        assert (done.status, str(tmp_path / missing) in done.err) == (1, True)

@@ -18,12 +18,20 @@ def running(folder: Path, hands: Hands) -> Running:
 
 def test_what_waits_is_summed_over_the_seats(tmp_path: Path) -> None:
     seats = [
-        Seat(SeatId(bytes([number]) * 16), devices=1, waiting=number, used_bytes=100, limit_bytes=1)
+        Seat(
+            SeatId(bytes([number]) * 16),
+            devices=2,
+            unconfirmed=number % 2,
+            waiting=number,
+            used_bytes=100,
+            limit_bytes=1,
+        )
         for number in range(3)
     ]
-    report = running(tmp_path, Hands()).report(seats, port=4433)
+    report = running(tmp_path, Hands()).report(seats, port=4433, damage=["It was damaged."])
 
     assert (report["seats"], report["waiting"], report["waiting_bytes"]) == (3, 3, 300)
+    assert (report["unconfirmed"], report["damage"]) == (1, ["It was damaged."])
     assert report["places"] == ["box.example:4433"]
 
 

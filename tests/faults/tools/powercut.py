@@ -87,6 +87,14 @@ class Card:
             os.close(handle)
             os.kill(pid, signal.SIGKILL)
 
+    def abort(self) -> None:
+        """Let the file system give up, as it does when its disk no longer answers.
+
+        Raises:
+            NotPossibleHere: this user, or this machine, may not.
+        """
+        _privileged("mount", "-o", "remount,abort", str(self.place))
+
 
 @contextmanager
 def card(folder: Path, *, mebibytes: int = 128) -> Iterator[Card]:

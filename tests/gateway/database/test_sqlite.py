@@ -1,12 +1,15 @@
 """How the store is opened: set for power cuts and for forgetting, or not at all."""
 
+import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 
 from gateway.database import open_database
 from gateway.database.sqlite import Database
+from gateway.database.whole import Rooms
 from gateway.errors import FolderUnusable
 from tests.gateway.database.notes import add, open_notes, stored
 
@@ -78,3 +81,25 @@ async def test_a_folder_in_the_stores_place_is_a_sentence(path: Path) -> None:
     with pytest.raises(FolderUnusable, match=r"store\.sqlite cannot be used"):
         async with open_notes(path):
             raise AssertionError("a folder was opened as a store")
+
+
+async def test_who_gives_up_a_look_through_the_store_does_not_wait_for_its_end(path: Path) -> None:
+    begun = threading.Event()
+
+    def find(store: sqlite3.Connection) -> str | None:
+        begun.set()
+        endless = (
+            "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT sum(x) FROM n"
+        )
+        store.execute(endless).fetchone()
+        return None
+
+    async with open_database(
+        path, on_fatal=lambda reason: None, now=0.0, rooms=Rooms(find=find)
+    ) as database:
+        looking = asyncio.create_task(database.check())
+        await asyncio.to_thread(begun.wait)
+        looking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await looking
+        assert database.failed is None

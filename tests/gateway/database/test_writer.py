@@ -4,6 +4,8 @@ import asyncio
 import shutil
 import sqlite3
 import threading
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -276,6 +278,28 @@ async def test_a_long_log_is_copied_back_while_writes_go_on(path: Path) -> None:
 
         assert size(log) < 60 * 40_000 / 2
         assert stored(path) == set(range(60))
+
+
+async def test_who_reads_for_long_holds_nobody_up_and_the_log_is_emptied_afterwards(
+    path: Path,
+) -> None:
+    log = path.with_name(path.name + "-wal")
+    async with open_notes(path, limits=Limits(truncate_after=0.01)) as database:
+        await database.write(add(0))
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM note").fetchone()
+            slowest = 0.0
+            for number in range(1, 40):
+                begun = time.monotonic()
+                await database.write(add(number))
+                slowest = max(slowest, time.monotonic() - begun)
+                await asyncio.sleep(0)
+            assert size(log)
+        assert slowest < 1.5  # SQLite would have waited for the reader's two seconds
+        async with asyncio.timeout(10):
+            while await asyncio.to_thread(size, log):
+                pass
 
 
 async def test_what_an_earlier_process_left_in_the_log_is_copied_back_at_once(path: Path) -> None:

@@ -74,3 +74,20 @@ async def test_a_lane_that_is_over_goes_with_what_was_remembered_of_it(path: Pat
         assert await house.look("SELECT count(*) FROM deposit") == [(0,)]
         assert (await house.store.usage(seat)).parcels == 1
         assert await house.put(lane, parcel(lane)) == [Result.LANE_REFUSED]
+
+
+async def test_lanes_that_are_over_go_a_few_at_a_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "LOOKED_AT_ONCE", 10)
+    async with open_house(path) as house:
+        seat = await house.seat()
+        lanes = [await house.lane(seat, expires=int(house.hands.wall) + 60) for _ in range(5)]
+        for lane, count in zip(lanes, (3, 0, 25, 3, 3), strict=True):
+            await house.put(lane, *(parcel(lane) for _ in range(count)))
+        house.hands.live(61)
+        before = house.database.commits
+
+        assert await house.store.expire() == Swept(0, 0, 5)
+        assert house.database.commits - before >= 1 + 4  # the parcels, then ten rows in each step
+        assert await house.look("SELECT count(*) FROM deposit") == [(0,)]

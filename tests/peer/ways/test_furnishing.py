@@ -1,10 +1,17 @@
 """A seat is brought up to date step by step; each may be repeated, and none is done twice."""
 
+import asyncio
+import shutil
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from gateway.afresh import begin_afresh
+from gateway.app import STORE_NAME
+from peer.app import Arrived
 from peer.errors import GatewayNotThere, GatewayRefused
 from peer.keys.minting import ROTATE_SECONDS, STOCKS
 from peer.me import Certificates
@@ -12,6 +19,7 @@ from peer.ways.connection import Destination, connect
 from peer.ways.furnishing import PREKEYS_EVERY, at_home, furnish
 from peer.ways.gateway_client import GatewayClient
 from tests.peer.household import (
+    PATIENCE,
     Box,
     Household,
     Phone,
@@ -214,6 +222,102 @@ async def test_a_seat_that_was_removed_is_said_and_pairing_again_brings_all_back
     assert await counts(ana) == FULL
     await texts(ben)
     await they_write(ana, ben)
+
+
+async def copied(box: Box, target: Path) -> None:
+    """Copy a box's folder while it is off."""
+    await box.stop()
+    await asyncio.to_thread(shutil.copytree, box.folder, target)
+    await box.start()
+
+
+async def put_back(box: Box, copy: Path) -> None:
+    """Put a copy of a box's folder in its place, as somebody does who knows no better."""
+    await box.stop()
+    await asyncio.to_thread(shutil.rmtree, box.folder)
+    await asyncio.to_thread(shutil.copytree, copy, box.folder)
+    await box.start()
+
+
+async def test_a_box_that_was_put_back_from_a_copy_gets_what_it_lacks(
+    house: Household, tmp_path: Path
+) -> None:
+    """Its lanes are older than a friendship, and it had been told of others since."""
+    box = await house.box()
+    ana = await house.phone("Ana", box)
+    ben, cy = [await house.phone(name, await house.box()) for name in ("Ben", "Cy")]
+    await befriend(ana, ben)
+    await they_write(ana, ben)
+    await copied(box, tmp_path / "copy")
+    await befriend(ana, cy)
+    await they_write(ana, cy)
+    await they_write(ana, ben, tag="later")
+
+    await put_back(box, tmp_path / "copy")
+    ben_waits = await ben.peer.send("Ana", "to a box of yesterday")
+    cy_waits = await cy.peer.send("Ana", "on a lane that it does not know")
+    assert (ben_waits.waiting, cy_waits.waiting) == (False, True)
+
+    assert await texts(ana) == ["to a box of yesterday"]
+    assert await counts(ana) == FULL
+    assert await cy.peer.try_outbox() == 0
+    assert await texts(ana) == ["on a lane that it does not know"]
+    assert await texts(ana) == []
+    await they_write(ana, cy, tag="again")
+    await they_write(ana, ben, tag="again")
+
+
+async def test_a_box_that_was_put_back_is_noticed_by_a_phone_that_watches(
+    house: Household, tmp_path: Path
+) -> None:
+    box = await house.box()
+    ana, ben = await house.phone("Ana", box), await house.phone("Ben", await house.box())
+    await copied(box, tmp_path / "copy")
+    await befriend(ana, ben)
+    await they_write(ana, ben)
+    await put_back(box, tmp_path / "copy")
+    assert (await ben.peer.send("Ana", "hello")).waiting
+
+    async def watch() -> str:
+        async for event in ana.peer.watch():
+            if isinstance(event, Arrived):
+                return event.letter.text
+        return ""
+
+    watching = asyncio.create_task(watch())
+    while await ben.peer.try_outbox():
+        assert not watching.done()
+    async with asyncio.timeout(PATIENCE):
+        assert await watching == "hello"
+
+
+async def test_a_box_that_was_restored_lets_a_phone_in_once_it_is_paired_again(
+    house: Household,
+) -> None:
+    box = await house.box()
+    ana, ben = await house.phone("Ana", box), await house.phone("Ben", await house.box())
+    await befriend(ana, ben)
+    await they_write(ana, ben)
+    await box.stop()
+    with closing(sqlite3.connect(box.folder / STORE_NAME)) as store, store:
+        begin_afresh(store)
+    await box.start()
+
+    assert not (await ben.peer.send("Ana", "while she is out")).waiting
+    reading = await ana.peer.read()
+    assert reading.letters == ()
+    assert reading.away is not None
+    assert "homepost pair CODE" in reading.away
+    assert "restored" in (await ana.peer.status())["gateway"]
+    with pytest.raises(GatewayRefused) as refused:
+        await anext(ana.peer.watch())
+    assert refused.value.reason == "pair-again"
+
+    await box.pair(ana)
+
+    assert await texts(ana) == ["while she is out"]
+    assert await counts(ana) == FULL
+    await they_write(ana, ben, tag="again")
 
 
 async def test_a_gateway_that_refuses_every_lane_is_not_asked_for_ever(

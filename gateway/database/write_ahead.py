@@ -1,0 +1,78 @@
+"""Notices a write-ahead log that was damaged in its middle, which SQLite takes for its end.
+
+After a crash SQLite goes by the checksums: the first frame that does not fit is where the log ends,
+for a transaction may have been on its way to the disk. All behind it is dropped without a word. But
+each commit is fsynced before the next is written, so only the last one can be torn: where two
+commits lie behind the frame at which SQLite stopped, that frame was on the disk, and is damaged.
+Source: https://www.sqlite.org/fileformat2.html §4.
+"""
+
+import struct
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_HEADER: Final = struct.Struct(">8I")
+"""Magic, version, page size, checkpoint, two salts, two checksums."""
+_FRAME: Final = struct.Struct(">6I")
+"""Page, size of the store after a commit (else 0), two salts, two checksums."""
+_MAGIC: Final = 0x377F0682
+"""Its last bit says in which order of bytes the checksums are made."""
+_PAGE_BYTES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class WriteAhead:
+    """What lies in a log."""
+
+    sound: bool
+    """Whether its header is what was written: it is fsynced before anything follows it."""
+    commits: tuple[int, ...]
+    """The frames, counted from 1, that end a transaction of the round that the header began."""
+
+    def lost(self, replayed: int) -> bool:
+        """Return whether commits are lost, where SQLite has found the first `replayed` frames."""
+        behind = sum(commit > replayed for commit in self.commits)
+        return behind > (1 if self.sound else 0)
+
+
+def read_write_ahead(store: Path) -> WriteAhead:
+    """Return what lies in the log beside `store`; nothing, if there is none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        with store.with_name(store.name + "-wal").open("rb") as file:
+            header = file.read(_HEADER.size)
+            if len(header) < _HEADER.size:
+                return WriteAhead(sound=True, commits=())
+            sound = _is_sound(header)
+            page = _HEADER.unpack(header)[2] if sound else _PAGE_BYTES
+            frames = []
+            while len(frame := file.read(_FRAME.size)) == _FRAME.size:
+                frames.append(_FRAME.unpack(frame))
+                file.seek(page, 1)
+    except FileNotFoundError:
+        return WriteAhead(sound=True, commits=())
+    found = [(number, size, salts) for number, (_, size, *salts, _, _) in enumerate(frames, 1)]
+    if sound:
+        current = tuple(_HEADER.unpack(header)[4:6])
+    else:
+        counts = Counter(tuple(salts) for _, _, salts in found)
+        current = max(counts, key=lambda one: counts[one], default=())
+    commits = [number for number, size, salts in found if size and tuple(salts) == current]
+    return WriteAhead(sound=sound, commits=tuple(commits))
+
+
+def _is_sound(header: bytes) -> bool:
+    magic, *_, first, second = _HEADER.unpack(header)
+    if magic & ~1 != _MAGIC:
+        return False
+    words = struct.unpack(">6I" if magic & 1 else "<6I", header[:24])
+    one = two = 0
+    for even, odd in zip(words[::2], words[1::2], strict=True):
+        one = (one + even + two) & 0xFFFF_FFFF
+        two = (two + odd + one) & 0xFFFF_FFFF
+    return (one, two) == (first, second)
