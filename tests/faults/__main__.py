@@ -8,7 +8,8 @@ python -m tests.faults --long --part 0.3    three tenths of it: 300 power cuts, 
 python -m tests.faults --long --minutes 1   a minute of fuzzing for each parser, not ten
 python -m tests.faults --list               which cases there are, and which tests play them
 
-A long run writes its rows into docs/reliability.md.
+A long run writes its rows into docs/reliability.md. So does a short one with --write, but not over
+rows of a long one.
 """
 
 import argparse
@@ -97,7 +98,7 @@ def main(arguments: list[str]) -> int:
         return 0
     rows = lines(cases.rows, run=_run(told))
     missing = [id for id in CASES if id not in cases.found]
-    if told.long:
+    if told.long or told.write:
         write(DOCUMENT, rows, missing=missing)
     print(f"\n{table(rows)}")
     if absent := [id for id in missing if not wanted or id in wanted]:
@@ -118,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--minutes", type=float, default=ALL_MINUTES, help=f"of each search ({ALL_MINUTES:.0f})"
     )
+    parser.add_argument("--write", action="store_true", help="write a short form down too")
     parser.add_argument("--list", action="store_true", help="say which cases there are")
     return parser
 

@@ -1,7 +1,7 @@
 """What came of each case as a table, and the document that keeps it: docs/reliability.md.
 
 A run of some cases replaces their rows in the document and leaves the others as they were, so that
-a run of hours may be done in pieces.
+a run of hours may be done in pieces. What was run long is not replaced by what was run short.
 """
 
 import platform
@@ -77,9 +77,14 @@ def renewed(document: str, rows: Mapping[str, str], *, missing: Iterable[str]) -
     if not begin or not end:
         raise ValueError("there is no place for the table")
     old = {found[1]: line for line in written.splitlines() if (found := _ROW.fullmatch(line))}
+    rows = {id: line for id, line in rows.items() if _is_long(line) or not _is_long(old.get(id))}
     absent = ", ".join(sorted(set(missing)))
     parts = [facts(), table({**old, **rows}), f"Cases without a test: {absent or 'none'}."]
     return before + BEGIN + "\n\n" + "\n\n".join(parts) + "\n\n" + end + after
+
+
+def _is_long(line: str | None) -> bool:
+    return line is not None and line.split(" | ")[2].startswith("long")
 
 
 def write(path: Path, rows: Mapping[str, str], *, missing: Iterable[str]) -> None:

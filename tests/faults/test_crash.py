@@ -61,7 +61,7 @@ async def test_cr_01_a_first_start_that_was_killed_is_made_up_for(
 ) -> None:
     """CR-01: killed at the n-th write while keys and store are made; the next start serves."""
     points = KillPoints(
-        [*at("pwrite64", 2, 20, 60), *at("fdatasync", 6), *at("?rename", 1, 2)], most=400
+        [*at("pwrite64", 2, 60), *at("fdatasync", 6), *at("?rename", 1, 2)], most=400
     )
     for number, point in enumerate(points):
         async with open_box(tmp_path / str(number)) as box:
@@ -78,7 +78,7 @@ async def test_cr_01_a_first_start_that_was_killed_is_made_up_for(
             await collect_and_check(box, phone)
             await box.stop()
 
-    assert points.reached >= 6
+    assert points.reached >= 5
     amount(f"{points.reached} kill points of a first start")
 
 
@@ -90,9 +90,7 @@ async def test_cr_01_what_was_acknowledged_survives_a_kill_at_any_call(
     phone = await box.enrol()
     lanes = await phone.lanes(SENDERS)
     await box.stop()
-    points = KillPoints(
-        [*at("pwrite64", 1, 10, 21, 34, 89, 144, 233), *at("fdatasync", 1, 2, 4, 6, 9)], most=300
-    )
+    points = KillPoints([*at("pwrite64", 1, 21, 89, 233), *at("fdatasync", 1, 2, 4, 9)], most=300)
     for point in points:
         try:
             await box.start(under=killed_at(point))
@@ -108,7 +106,7 @@ async def test_cr_01_what_was_acknowledged_survives_a_kill_at_any_call(
         assert stored <= box.ledger.possible
 
     assert len(box.ledger.stored) > SENDERS
-    assert points.reached >= 12
+    assert points.reached >= 8
     amount(f"{points.reached} kill points of deposits, {len(stored)} acknowledged, 0 lost")
     await check_at_last(box, phone)
 
@@ -131,9 +129,7 @@ async def test_cr_02_what_was_collected_stays_gone_after_a_kill_at_any_call(
     lane = await phone.lane()
     await box.stop()
     seen = set()
-    points = KillPoints(
-        [*at("pwrite64", 12, 15, 18, 25, 38, 50, 70), *at("fdatasync", 2, 3, 4, 5, 7)], most=150
-    )
+    points = KillPoints([*at("pwrite64", 12, 18, 38, 70), *at("fdatasync", 3, 4, 7)], most=150)
     for point in points:
         if len(box.ledger.owed) < 4 * MAX_PARCELS:
             await fill(box, lane)
@@ -152,7 +148,7 @@ async def test_cr_02_what_was_collected_stays_gone_after_a_kill_at_any_call(
         assert not stored & box.ledger.gone
 
     assert seen
-    assert points.reached >= 12
+    assert points.reached >= 7
     amount(f"{points.reached} kill points, {len(box.ledger.gone)} collected, 0 lost, 0 came again")
     await check_at_last(box, phone)
 

@@ -22,7 +22,9 @@ def test_the_table_names_the_worst_that_happened() -> None:
 def test_a_run_of_some_cases_leaves_the_rows_of_the_others() -> None:
     document = f"Before.\n{BEGIN}\n{END}\nAfter.\n"
     first = lines({"CR-01": Row(["a"], ["held"]), "CR-03": Row(["c"], ["held"])}, run="long, then")
-    second = lines({"CR-03": Row(["c"], ["BROKEN"]), "CR-02": Row(["b"], ["held"])}, run="now")
+    second = lines(
+        {"CR-03": Row(["c"], ["BROKEN"]), "CR-02": Row(["b"], ["held"])}, run="long, now"
+    )
 
     once = renewed(document, first, missing=["BI-02", "BI-01"])
     twice = renewed(once, second, missing=[])
@@ -31,12 +33,25 @@ def test_a_run_of_some_cases_leaves_the_rows_of_the_others() -> None:
     assert "Cases without a test: none." in twice
     assert [line for line in twice.splitlines() if line.startswith("| C")] == [
         "| CR-01 | held | long, then |  | 0 | a |",
-        "| CR-02 | held | now |  | 0 | b |",
-        "| CR-03 | BROKEN | now |  | 0 | c |",
+        "| CR-02 | held | long, now |  | 0 | b |",
+        "| CR-03 | BROKEN | long, now |  | 0 | c |",
     ]
     assert twice.startswith("Before.\n")
     assert twice.endswith("\nAfter.\n")
     assert renewed(twice, {}, missing=[]) == twice
+
+
+def test_a_short_run_does_not_replace_a_long_one() -> None:
+    document = f"{BEGIN}\n{END}"
+    long = lines({"CR-01": Row(["a"], ["held"], missing={"x"})}, run="long, then")
+    short = lines({"CR-01": Row(["a"], ["held"]), "CR-02": Row(["b"], ["held"])}, run="short, now")
+
+    both = renewed(renewed(document, long, missing=[]), short, missing=[])
+    again = renewed(renewed(document, short, missing=[]), long, missing=[])
+
+    assert both == again
+    assert "| CR-01 | held: x | long, then |" in both
+    assert "| CR-02 | held | short, now |" in both
 
 
 def test_a_document_without_a_place_for_the_table_is_refused() -> None:
