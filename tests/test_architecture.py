@@ -424,7 +424,7 @@ def test_a_running_gateway_holds_no_library_that_it_does_not_need() -> None:
 
 ELSEWHERE: Final = re.compile(
     r"(?<![\w.])/(?:work|root|tmp|opt/pypi)/|\.\./shared|"
-    r"\b(?:design|style|threats|platform|performance|crypto|social|push)\.md\b|faults\.tsv|seed\.txt"
+    r"\b(?:design|style|threats|platform|crypto|social|push)\.md\b|faults\.tsv|seed\.txt"
 )
 
 
