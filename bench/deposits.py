@@ -82,6 +82,7 @@ class Posts:
     async def _deposit(self, wanted: Ready) -> None:
         if self._link is None or self._link.ended.done():
             self._link = await connect(self._address)
+            self._nonce = b""  # of a gateway that was perhaps started anew
         if not self._nonce or time.monotonic() - self._nonce_at > NONCE_SECONDS:
             self._keep((await self._link.must(CHALLENGE)).body)
         nonce, self._nonce = self._nonce, b""

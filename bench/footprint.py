@@ -23,9 +23,15 @@ async def at_rest(subject: Subject) -> Figures:
     return {"memory": float(memory(subject.pid))}
 
 
-async def quiet(subject: Subject, *, seconds: float) -> Figures:
-    """Measure what a server does while nobody comes."""
-    await asyncio.sleep(SETTLED)
+async def quiet(subject: Subject, *, after: float, seconds: float) -> Figures:
+    """Measure what a server does while nobody comes.
+
+    Args:
+        subject: who is measured.
+        after: seconds in which it may finish what somebody asked of it before.
+        seconds: for how long it is watched.
+    """
+    await asyncio.sleep(after)
     woken, wrote = wake_ups(subject.pid), written(subject.pid)
     await asyncio.sleep(seconds)
     return {

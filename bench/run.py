@@ -4,6 +4,7 @@ So what is compared happens within seconds, on the same disk and the same proces
 be had is left out and named.
 """
 
+import asyncio
 import os
 import shutil
 import sys
@@ -149,16 +150,24 @@ class Run:
                 self.note(f"sqlite.{rows}", {"rate": floor.rate, "cpu": floor.cpu})
 
     async def _at_rest(self) -> None:
-        for column in self.columns:
-            async with self._gateway(column, "rest") as gateway:
+        async with AsyncExitStack() as stack:
+            gateways = []
+            for column in self.columns:
+                gateway = await stack.enter_async_context(self._gateway(column, "rest"))
                 with self.trying(f"{column}.rest"):
                     await gateway.start()
                     await gateway.kill()  # its first start made keys, which the next ones read
                     self.note(f"{column}.rest", {"start": await gateway.start()})
                     self.note(f"{column}.rest", await at_rest(gateway))
                     await gateway.furnish(self.scale.mailboxes)
-                    seconds = self.scale.quiet_seconds
-                    await self.measure(f"{column}.quiet", quiet(gateway, seconds=seconds))
+                    gateways.append(gateway)
+            after, seconds = self.scale.quiet_after, self.scale.quiet_seconds
+            await asyncio.gather(
+                *(
+                    self.measure(f"{one.name}.quiet", quiet(one, after=after, seconds=seconds))
+                    for one in gateways
+                )
+            )
 
     async def _side_by_side(self) -> None:
         """Measure what is compared with peers, all of which run meanwhile."""

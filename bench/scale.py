@@ -25,6 +25,9 @@ class Scale:
     connections: int
     held: int
     kill_seconds: float
+    quiet_after: float
+    """Seconds before a quiet time begins: the last checkpoint comes half a minute after the last
+    visitor."""
     quiet_seconds: float
     mailboxes: int
     household: Household
@@ -48,7 +51,8 @@ QUICK: Final = Scale(
     connections=200,
     held=100_000,
     kill_seconds=2.0,
-    quiet_seconds=30.0,
+    quiet_after=45.0,
+    quiet_seconds=120.0,
     mailboxes=100,
     household=Household(),
     hours=(18 * HOUR, 18.25 * HOUR),
@@ -70,6 +74,7 @@ FULL: Final = Scale(
     connections=1_000,
     held=1_000_000,
     kill_seconds=5.0,
+    quiet_after=60.0,
     quiet_seconds=600.0,
     mailboxes=100,
     household=Household(),
@@ -92,6 +97,7 @@ TINY: Final = Scale(
     connections=2,
     held=256,
     kill_seconds=0.2,
+    quiet_after=0.0,
     quiet_seconds=0.2,
     mailboxes=4,
     household=Household(seats=2, contacts=3, posts=8, looks=5),

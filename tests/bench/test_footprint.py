@@ -14,7 +14,7 @@ async def test_memory_connections_and_quiet_are_measured(tmp_path: Path) -> None
         await gateway.furnish(FIRST + 4)
 
         assert (await at_rest(gateway))["memory"] > 10_000_000
-        found = await quiet(gateway, seconds=0.1)
+        found = await quiet(gateway, after=0.0, seconds=0.1)
         assert found["wake_ups"] >= 0
         assert found["written"] >= 0
         assert (await idle_connections(gateway, count=4))["count"] == 4
