@@ -151,6 +151,9 @@ STORED: Final = "p.seq, p.lane, p.parcel, p.lifetime, p.purge, p.body, p.dies_at
 """The columns of a parcel `p` that `as_stored` reads."""
 
 
+_LONGEST: Final = max(Lifetime)
+
+
 def as_stored(row: Sequence[Any], *, seat: bytes) -> StoredRow:
     """Return the parcel in a row of `STORED`, as it was stored.
 
@@ -162,7 +165,7 @@ def as_stored(row: Sequence[Any], *, seat: bytes) -> StoredRow:
         found = checksum(seat, seq, lane, id, lifetime, purge, body, dies_at)
     except (TypeError, struct.error):
         found = -1
-    if (kept is not None and kept != found) or found < 0 or lifetime > max(Lifetime):
+    if (kept is not None and kept != found) or found < 0 or lifetime > _LONGEST:
         raise DamagedRow("a parcel is not what was stored")
     return seq, lane, id, lifetime, purge, body
 
