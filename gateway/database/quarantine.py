@@ -52,7 +52,9 @@ def quarantine(path: Path, reason: str, *, migrations: Path, rooms: Rooms) -> As
     Raises:
         sqlite3.Error, OSError: the new store cannot be made; nothing was moved.
     """
-    number = 1 + max(map(_number_of, path.parent.glob(f"{path.name}.damaged-*")), default=0)
+    # A text alone is what an earlier try has left, which was cut off before anything was moved.
+    before = path.parent.glob(f"{path.name}.damaged-*[0-9]")
+    number = 1 + max(map(_number_of, before), default=0)
     unfinished = path.with_name(path.name + _UNFINISHED)
     _remove(unfinished)
     _mend_header(path)

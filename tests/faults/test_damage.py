@@ -196,9 +196,9 @@ async def test_cr_13_a_byte_turned_in_the_store_hands_out_nothing_wrong(
     """CR-13: one byte changed in the store: intact, or named, put aside and mended; none wrong."""
     results = []
     places = killed.places(times(6, long=120), of=killed.box.store, seed=13)
-    for number, at in enumerate([*([] if times(0, long=1) else [5, 19]), *places]):
+    for number, place in enumerate([5, 19, *places]):  # the first two lie in the first page
         box, phone = killed.again(tmp_path / f"turned-{number}")
-        turn(box.store, at)
+        turn(box.store, place)
         try:
             results.append(await check_after_damage(box, phone, killed.lane))
         finally:
@@ -211,9 +211,9 @@ async def test_cr_13_a_byte_turned_in_the_store_hands_out_nothing_wrong(
 async def test_cr_13_a_byte_turned_in_the_log_hides_nothing(killed: Killed, tmp_path: Path) -> None:
     """CR-13: one byte changed in the log of a killed gateway: what followed is not just dropped."""
     results = []
-    for number, at in enumerate(killed.places(times(4, long=80), of=killed.log, seed=31)):
+    for number, place in enumerate(killed.places(times(4, long=80), of=killed.log, seed=31)):
         box, phone = killed.again(tmp_path / f"turned-{number}")
-        turn(box.store.with_name(killed.log.name), at)
+        turn(box.store.with_name(killed.log.name), place)
         try:
             results.append(await check_after_damage(box, phone, killed.lane))
         finally:

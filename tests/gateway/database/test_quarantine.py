@@ -82,6 +82,19 @@ async def test_a_second_damage_has_a_second_name(path: Path) -> None:
     assert [one.path.name[-1] for one in put_aside(path)] == ["1", "2"]
 
 
+async def test_a_text_that_an_earlier_try_has_left_is_written_anew(path: Path) -> None:
+    await fill(path)
+    path.with_name(path.name + ".damaged-1.txt").write_text("cut off\n")
+    spoil(path, 10 * 4096)
+    Marker(path).leave("broken")
+
+    async with open_mended(path):
+        pass
+
+    [aside] = put_aside(path)
+    assert (aside.path.name[-1], "cut off" in aside.sentence) == ("1", False)
+
+
 @pytest.mark.parametrize("at", [0, 15, 16, 18, 19, 21, 47, 59, 68, 71, 80])
 async def test_a_first_page_that_differs_in_a_byte_is_put_right(path: Path, at: int) -> None:
     await fill(path)
