@@ -25,7 +25,7 @@ from gateway.sync.pairing_desk import (
     Shown,
     verified_card,
 )
-from gateway.sync.store import CardChange
+from gateway.sync.store import CardChange, ask_for_confirmation
 from tests.gateway.phones import asks
 from tests.gateway.sync.office import Office, open_office
 from tests.gateway.sync.people import Person, Phone
@@ -126,6 +126,27 @@ async def test_a_phone_is_paired_after_two_yeses(hall: Hall) -> None:
     assert last.places == ("[2001:db8::7]:4433", "192.0.2.7:4433")
     assert await hall.office.sync.is_enrolled(phone.key)
     assert (await hall.desk.look(shown.id)).stage is Stage.PAIRED
+
+
+async def test_after_a_restore_a_phone_that_was_paired_needs_both_yeses_again(hall: Hall) -> None:
+    phone = Phone()
+    person = Person(phone)
+    before = await hall.pair(person, phone)
+    await hall.office.database.write(ask_for_confirmation)
+
+    with pytest.raises(CodeExpired):  # what it was told then is no confirmation now
+        await PairingDesk(
+            hall.office.sync, channel=CHANNEL, clock=hall.office.hands, places=lambda: PLACES
+        ).ask(before)
+    shown = hall.desk.show()
+    request = hall.request(shown, person=person, phone=phone)
+    assert (await hall.desk.ask(request)).state is PairingState.WAITING
+    await hall.desk.say(shown.id, same=True)
+    assert not await hall.office.sync.is_enrolled(phone.key)
+    answer = await hall.desk.ask(replace(request, confirmed=True))
+
+    assert answer.state is PairingState.PAIRED
+    assert await hall.office.sync.is_enrolled(phone.key)
 
 
 async def test_the_owners_yes_may_come_last(hall: Hall) -> None:
