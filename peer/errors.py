@@ -181,8 +181,8 @@ SENTENCES = {
     "too-large": "the gateway answers with more than it may; nothing was taken",
     "revoked": "this phone was taken off its person’s card and may not use the gateway any more",
     "login-refused": "the gateway does not know this phone; pair with it again",
-    "pair-again": "the box was restored and asks who is who; show a code on it and type: homepost"
-    " pair CODE (letters for you wait there meanwhile)",
+    "pair-again": "the box was restored and asks who is who; show a code on it and pair with it"
+    " again: letters for you wait there meanwhile",
     "mailbox-full": "the mailbox is full; the letter waits here and is tried again",
     "disk-full": "the box’s disk is full; the letter waits here and is tried again",
     "slot-gone": "this code is over; ask for a new one",

@@ -307,7 +307,7 @@ async def test_a_box_that_was_restored_lets_a_phone_in_once_it_is_paired_again(
     reading = await ana.peer.read()
     assert reading.letters == ()
     assert reading.away is not None
-    assert "homepost pair CODE" in reading.away
+    assert "show a code on it and pair with it again" in reading.away
     assert "restored" in (await ana.peer.status())["gateway"]
     with pytest.raises(GatewayRefused) as refused:
         await anext(ana.peer.watch())
