@@ -73,7 +73,8 @@ class Cases:
                 missing = told.get("not possible here")
                 row.results.append(RESULTS["not possible here" if missing else report.outcome])
                 row.missing |= {missing} if missing else set()
-                row.amounts += [told["amount"]] if "amount" in told else []
+                if told.get("amount", "") not in ("", *row.amounts):
+                    row.amounts.append(told["amount"])
             if sentence not in row.sentences:
                 row.sentences.append(sentence)
 

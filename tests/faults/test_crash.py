@@ -95,7 +95,8 @@ async def test_cr_01_what_was_acknowledged_survives_a_kill_at_any_call(
         try:
             await box.start(under=killed_at(point))
             senders = await box.senders(lanes)
-            await asyncio.gather(*(one.keep_on(size=1024, most=400) for one in senders))
+            enough = point.number + 40  # as many commits at least
+            await asyncio.gather(*(one.keep_on(size=1024, most=enough) for one in senders))
             await box.stop()
         except Ended:
             pass  # it did not get as far as answering
