@@ -111,6 +111,7 @@ def damaged(at: int) -> bytes:
         (SEALED + b"x", CutShort),
         (SEALED + SEALED[HEAD:], DamagedBackup),
     ],
+    ids=lambda one: one.__name__ if isinstance(one, type) else f"{len(one)} bytes",
 )
 def test_each_thing_that_is_wrong_has_its_sentence(
     data: bytes, error: type[BackupUnusable]
