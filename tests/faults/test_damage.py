@@ -195,8 +195,8 @@ async def test_cr_13_a_byte_turned_in_the_store_hands_out_nothing_wrong(
 ) -> None:
     """CR-13: one byte changed in the store: intact, or named, put aside and mended; none wrong."""
     results = []
-    places = killed.places(times(6, long=120), of=killed.box.store, seed=13)
-    for number, place in enumerate([5, 19, *places]):  # the first two lie in the first page
+    places = killed.places(times(4, long=120), of=killed.box.store, seed=13)
+    for number, place in enumerate([19, *places]):  # the first is in the first page
         box, phone = killed.again(tmp_path / f"turned-{number}")
         turn(box.store, place)
         try:
@@ -211,7 +211,7 @@ async def test_cr_13_a_byte_turned_in_the_store_hands_out_nothing_wrong(
 async def test_cr_13_a_byte_turned_in_the_log_hides_nothing(killed: Killed, tmp_path: Path) -> None:
     """CR-13: one byte changed in the log of a killed gateway: what followed is not just dropped."""
     results = []
-    for number, place in enumerate(killed.places(times(4, long=80), of=killed.log, seed=31)):
+    for number, place in enumerate(killed.places(times(3, long=80), of=killed.log, seed=31)):
         box, phone = killed.again(tmp_path / f"turned-{number}")
         turn(box.store.with_name(killed.log.name), place)
         try:
@@ -244,7 +244,7 @@ async def test_cr_13_mending_that_is_killed_is_done_by_the_next_start(
     """CR-13: killed at some of the writes and renames of mending; the next start completes it."""
     victim = next(one for one in killed.box.ledger.offered.values() if len(one.body) == 65536)
     place = killed.box.store.read_bytes().index(victim.body[1000:1100])
-    points = KillPoints([*at("?unlink", 4), *at("?rename", 1, 2, 3), *at("fsync", 2)], most=60)
+    points = KillPoints([*at("?rename", 1, 3), *at("fsync", 2)], most=60)
     for number, point in enumerate(points):
         box, phone = killed.again(tmp_path / f"killed-{number}")
         try:

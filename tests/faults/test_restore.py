@@ -309,7 +309,7 @@ async def test_rs_08_a_restore_that_is_killed_is_repeated(box: Box) -> None:
     secret = await box.backup(box.folder / "backup")
     await box.stop()
     await asyncio.to_thread(shutil.rmtree, box.data)
-    points = KillPoints([*at("pwrite64", 5), *at("fsync", 2), *at("?rename", 1, 3)], most=60)
+    points = KillPoints([*at("pwrite64", 5), *at("?rename", 1, 3)], most=60)
     for point in points:
         status, _ = await box.restore(box.folder / "backup", secret, under=killed_at(point))
         points.note(status)
