@@ -15,6 +15,7 @@
     who is gone is forgotten at once  hypercorn keeps all of him in memory until he had been idle
     caps, before TLS begins           hypercorn counts nothing, and without descriptors asyncio
                                       spins and fills the disk with tracebacks
+    an answer is one piece            hypercorn sends its head alone: two records, two calls
     refusals are counted              guessing keys or paths costs us what it costs the guesser
     a proxy's connection is told      many visitors come on it: no cap is for it, and what one
     from a visitor's                  request showed says nothing of the next
@@ -383,6 +384,7 @@ class _Requests(H11Protocol):
         self._reading.check = check
         self._visit = visit
         self._answered = answered
+        self._head = b""
 
     async def handle(self, event: Event) -> None:
         await super().handle(event)
@@ -394,6 +396,19 @@ class _Requests(H11Protocol):
         if isinstance(event, StreamResponse):
             self._answered(event.status_code)
         await super().stream_send(event)
+
+    async def _send_h11_event(self, event: Any) -> None:
+        """Send the head of an answer together with what follows it: one record of TLS, one call."""
+        data, self._head = self._head, b""
+        try:
+            data += self.connection.send(event) or b""
+        except h11.LocalProtocolError:
+            if self.connection.their_state is not h11.ERROR and not data:
+                raise
+        if isinstance(event, h11.Response):
+            self._head = data
+        elif data:
+            await self.send(RawData(data=data))
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Go over to HTTP/2 for nobody."""

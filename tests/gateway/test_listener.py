@@ -781,3 +781,20 @@ async def test_libraries_say_what_they_want_once_nothing_listens(
         logging.getLogger("asyncio").error("trouble %d", number)
 
     assert len(caplog.records) == 2 * LINES_A_MINUTE
+
+
+async def test_an_answer_goes_out_in_one_piece(
+    box: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = list[bytes]()
+    write = asyncio.StreamWriter.write
+
+    def note(self: asyncio.StreamWriter, data: bytes) -> None:
+        written.append(bytes(data))
+        write(self, data)
+
+    monkeypatch.setattr(asyncio.StreamWriter, "write", note)
+    answer = await box.say(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+
+    assert answer.endswith(b"\r\n\r\nok")
+    assert [one for one in written if not one.startswith(b"GET")] == [answer]
