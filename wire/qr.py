@@ -10,9 +10,10 @@ version 5, and that is 21 of the 24 rows of a terminal. A cell there is two modu
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-import segno
+if TYPE_CHECKING:
+    import segno
 
 BORDER: Final = 2
 """Modules of quiet zone on a terminal. ISO/IEC 18004 asks for 4, which would make 23 rows of 21 and
@@ -46,7 +47,7 @@ class Size:
     rows: int
 
 
-def symbol(text: str) -> segno.QRCode:
+def symbol(text: str) -> "segno.QRCode":
     """Return the QR that carries `text`, at level M, or higher where that costs no room.
 
     Raises:
@@ -54,6 +55,8 @@ def symbol(text: str) -> segno.QRCode:
 
     Source: docs/protocol.md §3.1; ISO/IEC 18004.
     """
+    import segno  # here: a gateway that serves draws nothing, and it takes a tenth of a second
+
     return segno.make_qr(text, error="m", mode="alphanumeric")
 
 
