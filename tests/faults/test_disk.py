@@ -105,7 +105,7 @@ async def test_cr_07_after_a_failed_fsync_nothing_more_is_acknowledged(
     lanes = await phone.lanes(SENDERS)
     await box.stop()
     failures = range(20, 21 + times(0, long=80))
-    amount(f"{len(failures)} failed fsyncs")
+    amount(f"failed fsyncs: {len(failures)}")
     for nth in failures:
         await box.start(under=broken("fdatasync,fsync", f"error=EIO:when={nth}"))
         senders = await box.senders(lanes)

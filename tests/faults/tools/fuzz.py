@@ -6,6 +6,7 @@ FOLDER takes the inputs that reached something new; a first input that broke the
 as crash-…, and the status is not 0. It needs atheris: `./run setup fuzz`.
 """
 
+import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ SECONDS_PER_KB: Final = 0.05
 """Of a processor, for a kilobyte that is read."""
 SLACK: Final = 10.0
 """How much slower the instruments make it, and a machine that does other things too."""
+MEMORY: Final = 1 << 30
+"""Bytes that a search may hold, its instruments included; more is a `MemoryError`."""
 OURS: Final = ("wire", "peer", "gateway")
 
 
@@ -57,7 +60,9 @@ def main(arguments: Sequence[str]) -> None:
         read_once(parser, data)
 
     options = [f"-max_total_time={int(float(seconds))}", f"-artifact_prefix={folder}/"]
-    options += ["-print_final_stats=1", "-rss_limit_mb=1024", "-timeout=20", "-verbosity=0"]
+    # Its own look at memory would see what the process had that started this one.
+    options += ["-print_final_stats=1", "-rss_limit_mb=0", "-timeout=20", "-verbosity=0"]
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     atheris.Setup(["fuzz", *options, folder], one)
     atheris.Fuzz()
 
