@@ -37,6 +37,8 @@ _KINDS: Final = {
     "POST /pair": "pair",
     "GET /pair/{id}": "pairing",
     "POST /pair/{id}": "pairing",
+    "POST /backup": "backup",
+    "DELETE /backup": "backup",
 }
 
 
@@ -89,6 +91,8 @@ class Owner:
             await self._ask(socket, "POST /pair/{id}", {"same": False}, id=code["id"])
             await self._ask(socket, "PATCH /seats/{seat}", {"limit_bytes": 1}, seat=NOBODY)
             await self._ask(socket, "DELETE /seats/{seat}", seat=NOBODY)
+            await self._ask(socket, "POST /backup")
+            await self._ask(socket, "DELETE /backup")
         for words in SHOWS:
             await self._run(*words)
         await self._pair()
@@ -105,7 +109,7 @@ class Owner:
             text = await answer.text()
         self.asked.add(operation)
         self.said.append(text)
-        value = json.loads(text)
+        value = json.loads(text) if text else {}
         kind = _KINDS[operation] if answer.status < 400 else "refusal"
         shown = value["seats"] if kind == "seats" else value
         self.fields |= set(fields_of(kind, shown))

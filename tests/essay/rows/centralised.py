@@ -53,7 +53,10 @@ async def read_and_alter(scene: Scene) -> None:
 
 
 def _flip_bits(store: Path, scene: Scene, *, many: int) -> int:
-    """Turn one bit in the bodies of `many` parcels; return in how many."""
+    """Turn one bit in the bodies of `many` parcels; return in how many.
+
+    Whoever means it takes the checksum away as well, by which the gateway itself would notice.
+    """
     touched = 0
     with sqlite3.connect(store) as database:
         rows = database.execute("SELECT number, body FROM parcel").fetchall()
@@ -62,7 +65,8 @@ def _flip_bits(store: Path, scene: Scene, *, many: int) -> int:
             altered = bytearray(body)
             altered[bit // 8] ^= 1 << bit % 8
             touched += database.execute(
-                "UPDATE parcel SET body = ? WHERE number = ?", (bytes(altered), number)
+                "UPDATE parcel SET body = ?, checksum = NULL WHERE number = ?",
+                (bytes(altered), number),
             ).rowcount
     database.close()
     return touched
