@@ -97,7 +97,8 @@ def main(arguments: list[str]) -> int:
     if told.list:
         _list(cases)
         return 0
-    rows = lines(cases.rows, run=_run(told))
+    came = {id: row for id, row in cases.rows.items() if row.results}  # not what was interrupted
+    rows = lines(came, run=_run(told))
     missing = [id for id in CASES if id not in cases.found]
     if told.long or told.write:
         write(DOCUMENT, rows, missing=missing)
