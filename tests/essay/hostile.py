@@ -198,7 +198,7 @@ def wake(times: float) -> None:
 
     def keep_waking() -> None:
         while True:
-            time.sleep(1 / times)
+            time.sleep(1 / times)  # it plays a box that never rests
 
     threading.Thread(target=keep_waking, daemon=True).start()
 
