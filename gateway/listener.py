@@ -606,10 +606,10 @@ class _Connection(TCPServer):
         try:
             async with self.send_lock:
                 await self._write(memoryview(event.data))
-        except (ConnectionError, RuntimeError):
-            await self.protocol.handle(Closed())
         except TimeoutError:
             _cut(self.writer.transport)
+            await self.protocol.handle(Closed())
+        except (OSError, RuntimeError):  # OSError: of the connection, or of TLS
             await self.protocol.handle(Closed())
 
     async def _write(self, data: memoryview) -> None:
@@ -623,8 +623,11 @@ class _Connection(TCPServer):
                 await self.writer.drain()
 
     async def _close(self) -> None:
-        """Close, and do not wait for ever until the last bytes are taken."""
-        with suppress(TimeoutError):
+        """Close, and do not wait for ever until the last bytes are taken.
+
+        Whoever is still sending spoils TLS's farewell (an `SSLError`): that is his end of it.
+        """
+        with suppress(OSError):  # which a timeout is, too
             async with asyncio.timeout(FAREWELL_SECONDS):
                 await super()._close()
         _cut(self.writer.transport)

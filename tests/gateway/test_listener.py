@@ -433,6 +433,20 @@ async def test_whoever_takes_no_answer_does_not_keep_a_plain_connection(
         await eventually(lambda: connection.fileno() == -1)
 
 
+async def test_a_farewell_that_tls_cannot_finish_is_no_error_of_ours(
+    box: Listening, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait_closed(_writer: asyncio.StreamWriter) -> None:
+        raise ssl.SSLError(1, "application data after close notify")  # whoever is still sending
+
+    monkeypatch.setattr(asyncio.StreamWriter, "wait_closed", wait_closed)
+    wire = await box.connect()
+    await wire.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+
+    assert (await wire.rest()).startswith(b"HTTP/1.1 200")
+    assert [one.getMessage() for one in caplog.records if one.name == "hypercorn.error"] == []
+
+
 async def test_a_refused_second_request_does_not_spoil_the_first(box: Listening) -> None:
     answer = await box.say(GET + b"GET / HTTP/1.1\nHost: box\n\n")
 
