@@ -15,7 +15,6 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from peer.codes.errors import CodesError
 from peer.codes.picture import read_code
 from peer.codes.qr import write
 from peer.command import command, program
+from peer.commands.call import DONE, FAILED, INTERRUPTED, Call, Commands
 from peer.console import Screen, screen
 from peer.errors import NoSuchFile, PeerError, TooLarge
 from peer.items.kinds import MAX_FILE, File
@@ -34,23 +34,7 @@ from peer.store import FILE_NAME, sentence
 from wire.codes import ContactCode
 from wire.errors import WireError
 
-DONE: Final = 0
-FAILED: Final = 1
-INTERRUPTED: Final = 130
-
 PICTURES: Final = frozenset({".png", ".jpg", ".jpeg"})
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One command: whose phone, what was said, and where to speak."""
-
-    home: Path
-    arguments: argparse.Namespace
-    screen: Screen
-
-
-Command = Callable[[Call], Awaitable[int]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,15 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"Begin with: {command('new --name YOUR-NAME')}, then pair with your box, then "
         "add somebody.",
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-
-    def add(name: str, run: Command, help: str, of: Any = commands) -> argparse.ArgumentParser:
-        command: argparse.ArgumentParser = of.add_parser(
-            name, help=help, description=f"{help[0].upper()}{help[1:]}.", parents=[common]
-        )
-        command.set_defaults(run=run)
-        return command
-
+    commands = Commands(parser.add_subparsers(metavar="COMMAND", required=True), common)
+    add = commands.add
     new = add("new", _new, "make a new person on this device")
     new.add_argument("--name", required=True, help="what others see when they add you")
     pair = add("pair", _pair, "pair this device with a box, by the code that the box shows")
@@ -131,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument(
             "--unverified", action="store_true", help="compare nothing; both sides must say so"
         )
-    _contact_commands(commands, add, common)
+    _contact_commands(commands.group("contacts", _contacts, "the people you know"))
     send = add("send", _send, "send a letter")
     send.add_argument("name", help="to whom")
     send.add_argument("text", nargs="*", help="what to say; without it, standard input is read")
@@ -151,17 +128,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _contact_commands(commands: Any, add: Any, common: argparse.ArgumentParser) -> None:
-    group = commands.add_parser("contacts", help="the people you know", parents=[common])
-    group.set_defaults(run=_contacts)
-    contacts = group.add_subparsers(metavar="COMMAND")
-    add("list", _contacts, "list the people you know", of=contacts)
-    rename = add("rename", _rename, "call somebody something else", of=contacts)
+def _contact_commands(contacts: Commands) -> None:
+    contacts.add("list", _contacts, "list the people you know")
+    rename = contacts.add("rename", _rename, "call somebody something else")
     rename.add_argument("name")
     rename.add_argument("new_name")
-    block = add("block", _block, "take nothing more from somebody", of=contacts)
+    block = contacts.add("block", _block, "take nothing more from somebody")
     block.add_argument("name")
-    forget = add("forget", _forget, "delete somebody, and all that was exchanged", of=contacts)
+    forget = contacts.add("forget", _forget, "delete somebody, and all that was exchanged")
     forget.add_argument("name")
     forget.add_argument("--yes", action="store_true", help="do not ask")
 

@@ -1,0 +1,1 @@
+"""The commands of `homepost` that stand together in a group, a module for each group."""
