@@ -33,6 +33,7 @@ from gateway.status import Running, version
 from gateway.sync.pairing_desk import PairingDesk
 from gateway.sync.prekeys import PrekeyStore, drop_one_time
 from gateway.sync.seats import Seats
+from gateway.sync.segments import ArchiveStore
 from gateway.sync.store import SyncStore
 from wire.places import Place
 
@@ -114,6 +115,7 @@ async def open_gateway(
             database,
             clock=steady,
             limit_bytes=config.seat_limit,
+            archive_limit_bytes=config.archive_limit,
             on_confirmed=relearn_lanes(steady),
         )
         desk = PairingDesk(
@@ -131,7 +133,7 @@ async def open_gateway(
             damage = [one.sentence for one in put_aside(path)]
             return running.report(await seats.all(), port=port, damage=damage)
 
-        stores = Stores(mailbox, sync, PrekeyStore(database, clock=steady))
+        stores = Stores(mailbox, sync, PrekeyStore(database, clock=steady), ArchiveStore(database))
         front = Front(stores, desk=desk, identity=identity, clock=clock, version=version())
         app = front.app
         control = control_app(

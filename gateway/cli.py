@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     quota = add("quota", _seats_quota, "give a seat another amount of room", of=seats)
     quota.add_argument("seat", help="its name, or the beginning of it")
     quota.add_argument("size", help="such as 500 MiB or 2 GiB")
+    quota.add_argument("--archive", action="store_true", help="the room of its archive instead")
 
     group = commands.add_parser("config", help="what is set, and whether it is right")
     config = group.add_subparsers(metavar="COMMAND", required=True)
@@ -307,11 +308,15 @@ def _seats_list(loaded: Loaded, arguments: argparse.Namespace) -> int:
         pair = command("pair", data=loaded.config.data)
         print(f"Nobody has a seat here yet. Pair a phone: {pair}")
         return DONE
-    print(f"{'SEAT':<10} {'DEVICES':>7} {'WAITING':>8} {'USED':>10} {'ROOM':>10}")
+    print(
+        f"{'SEAT':<10} {'DEVICES':>7} {'WAITING':>8} {'USED':>10} {'ROOM':>10}"
+        f" {'ARCHIVE':>10} {'ITS ROOM':>10}"
+    )
     for seat in seats["seats"]:
         print(
             f"{seat['seat'][:8]:<10} {seat['devices']:>7} {seat['waiting']:>8}"
             f" {_size(seat['used_bytes']):>10} {_size(seat['limit_bytes']):>10}"
+            f" {_size(seat['archive_used_bytes']):>10} {_size(seat['archive_limit_bytes']):>10}"
         )
     return DONE
 
@@ -335,9 +340,11 @@ def _seats_quota(loaded: Loaded, arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise ControlError(f"The room of a seat is {error}, not {arguments.size!r}.") from None
     seat = _find_seat(loaded, arguments.seat)
-    _ask(loaded, "PATCH", f"/seats/{seat['seat']}", {"limit_bytes": limit})
-    answer = {"seat": seat["seat"], "limit_bytes": limit}
-    _report(arguments, answer, f"Seat {seat['seat'][:8]} has room for {_size(limit)} now.")
+    which = "archive_limit_bytes" if arguments.archive else "limit_bytes"
+    _ask(loaded, "PATCH", f"/seats/{seat['seat']}", {which: limit})
+    answer = {"seat": seat["seat"], which: limit}
+    what = "The archive of seat" if arguments.archive else "Seat"
+    _report(arguments, answer, f"{what} {seat['seat'][:8]} has room for {_size(limit)} now.")
     return DONE
 
 
@@ -365,7 +372,7 @@ def _config_show(loaded: Loaded, arguments: argparse.Namespace) -> int:
 def _shown(name: str, value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(value) or "(the addresses of this machine)"
-    return _size(value) if name == "seat_limit" else str(value)
+    return _size(value) if name in ("seat_limit", "archive_limit") else str(value)
 
 
 def _ask(loaded: Loaded, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

@@ -69,6 +69,8 @@ class Config:
     another one; empty: the box's addresses on the home network."""
     seat_limit: int = GIB
     """Bytes that may wait for one seat: some months of letters with photos on an SD card."""
+    archive_limit: int = GIB
+    """Bytes of one person's archive: a million letters, or some thousand photos."""
     connections: int = 512
     """Connections at a time: below the 1024 files that a process may open by default. An
     idle one costs 50 kB, one that does its worst 200 kB for half a minute."""
@@ -232,6 +234,7 @@ SETTINGS: Final = (
     Setting("port", _whole(0, 65_535), f"TCP port ({DEFAULT_PORT})"),
     Setting("hosts", _hosts, "where phones find this box (its addresses)", "LIST"),
     Setting("seat_limit", _seat_limit, "room for one person's parcels (1 GiB)", "SIZE"),
+    Setting("archive_limit", _seat_limit, "room for one person's archive (1 GiB)", "SIZE"),
     Setting("connections", _whole(8, 65_536), "connections at a time (512)"),
     Setting("connections_per_address", _whole(4, 65_536), "of them from one address (128)"),
     Setting("refusals_per_minute", _whole(10, 1_000_000), "then an address has to wait (300)"),

@@ -3,7 +3,7 @@
     GET    /healthz              does it store?
     GET    /status               addresses, disk, how much waits
     GET    /seats                one row per person
-    PATCH  /seats/<seat>         {"limit_bytes"}
+    PATCH  /seats/<seat>         {"limit_bytes"?, "archive_limit_bytes"?}
     DELETE /seats/<seat>         with everything that waits there
     POST   /pair                 {"seconds"?}: show a code
     GET    /pair/<id>            ?wait=SECONDS&seen=STATE: how it goes on
@@ -31,6 +31,7 @@ from wire.errors import Malformed
 from wire.ids import SeatId
 
 MAX_BODY: Final = 4096
+_LIMITS: Final = ("limit_bytes", "archive_limit_bytes")
 MAX_WAIT: Final = 60
 """Seconds: nothing between a command and its own machine's gateway cuts what is idle."""
 
@@ -89,10 +90,14 @@ def _seat_routes(app: Quart, seats: Seats, on_removed: Callable[[SeatId], None])
 
     @app.patch("/seats/<seat>")
     async def change_seat(seat: str) -> Response:
-        limit = _whole((await _body()).get("limit_bytes"))
-        if limit is None or not 0 <= limit <= 2**50:
-            raise BadQuestion('{"limit_bytes": a whole number of bytes}')
-        await seats.set_limit(_seat(seat), limit)
+        asked = await _body()
+        limits = {name: _whole(value) for name, value in asked.items() if name in _LIMITS}
+        if not limits or not all(one is not None and 0 <= one <= 2**50 for one in limits.values()):
+            raise BadQuestion('{"limit_bytes" or "archive_limit_bytes": a whole number of bytes}')
+        if (limit := limits.get("limit_bytes")) is not None:
+            await seats.set_limit(_seat(seat), limit)
+        if (limit := limits.get("archive_limit_bytes")) is not None:
+            await seats.set_archive_limit(_seat(seat), limit)
         return Response(status=204)
 
     @app.delete("/seats/<seat>")
@@ -163,6 +168,8 @@ def _row(seat: Seat) -> dict[str, Any]:
         "waiting": seat.waiting,
         "used_bytes": seat.used_bytes,
         "limit_bytes": seat.limit_bytes,
+        "archive_used_bytes": seat.archive_used_bytes,
+        "archive_limit_bytes": seat.archive_limit_bytes,
     }
 
 

@@ -17,7 +17,10 @@ Refusal                    understood, and the answer is no: code, status, facts
 ├── PairAgain              the store was restored: the device has to be confirmed as at pairing
 ├── CardRefused            the card does not continue the one that is here
 ├── CardTaken              another statement stands at this place of the card
-└── NoPrekeys              the seat has left no prekeys
+├── NoPrekeys              the seat has left no prekeys
+├── ArchiveMoved           another device has put a segment at this place of the archive
+├── ArchiveFull            the archive has no room
+└── NoSegment              there is no segment of this number
 
 StartupError               for the owner of the box: a sentence that says what to do
 ├── AlreadyRunning         another process holds the data folder
@@ -239,6 +242,41 @@ class NoPrekeys(Refusal):
         super().__init__(f"there are no prekeys; try again in {retry_after} s")
         self.retry_after = retry_after
         """Seconds to wait before the next try; the same for everybody."""
+
+
+class ArchiveMoved(Refusal):
+    """The segment does not stand on the newest one: another device was quicker."""
+
+    code = "archive-moved"
+    status = 409
+
+    def __init__(self, *, seq: int, hash: str) -> None:
+        super().__init__(f"the archive stands at {seq}: read that, and write on top of it")
+        self.seq = seq
+        """The number of the newest segment; 0 in an empty archive."""
+        self.hash = hash
+        """The hash of its head, in hexadecimal digits."""
+
+
+class ArchiveFull(Refusal):
+    """The archive has no room; the owner of the box can give it more."""
+
+    code = "archive-full"
+    status = 507
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(f"the archive has its {limit} bytes in use")
+        self.limit = limit
+
+
+class NoSegment(Refusal):
+    """The archive has no segment of this number."""
+
+    code = "no-segment"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("there is no segment of this number")
 
 
 class StartupError(Exception):

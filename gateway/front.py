@@ -24,6 +24,8 @@ from gateway.sync.pairing_desk import PairingDesk
 from gateway.sync.pairing_routes import pairing_routes
 from gateway.sync.prekeys import PrekeyStore
 from gateway.sync.routes import Registry, sync_routes
+from gateway.sync.segment_routes import archive_routes
+from gateway.sync.segments import ArchiveStore
 from gateway.sync.store import SyncStore
 from wire.ids import DeviceId, SeatId
 from wire.receipt import Receipt
@@ -39,6 +41,7 @@ class Stores:
     mailbox: MailboxStore
     sync: SyncStore
     prekeys: PrekeyStore
+    archive: ArchiveStore
 
 
 class Front:
@@ -72,6 +75,7 @@ class Front:
         self.app.register_blueprint(pairing_routes(desk))
         self.app.register_blueprint(mailbox_routes(room))
         self.app.register_blueprint(sync_routes(registry))
+        self.app.register_blueprint(archive_routes(self._auth, stores.archive))
         self.app.register_blueprint(rendezvous_routes(self._auth, clock=clock, slots=self._slots))
         setattr(self.app, "asgi_app", Direct(room, self.app.asgi_app))  # noqa: B010  # a method
 

@@ -1,11 +1,16 @@
-"""Finds cards, devices and prekeys that the disk has changed; what is not whole goes.
+"""Finds cards, devices, prekeys and segments that the disk has changed; what is not whole goes.
 
-Cards and prekeys are signed, and a device's id is the hash of its key, so they need no checksum.
-Whatever goes, its device brings again.
+Cards, prekeys and the heads of segments are signed, a head names the hash of its body, and a
+device's id is the hash of its key, so they need no checksum. Whatever goes, its device brings
+again. Of a segment whose body is not whole the head stays, and says what is missing.
 """
 
 import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
 
+from wire.archive import Segment, SignedHead
 from wire.card import Card
 from wire.errors import CardRejected, Malformed, WireError
 from wire.ids import DeviceKey, PersonId
@@ -24,6 +29,10 @@ def find_damaged_card(connection: sqlite3.Connection) -> str | None:
     )
     if not all(_is_signed(*row) for row in rows):
         return "a prekey is not what was signed"
+    if any(damage for _, _, _, damage in _segments(connection)):
+        return "a segment is not what was signed"
+    if connection.execute(_MISCOUNTED).fetchone():
+        return "an archive does not hold what its counter says"
     return None
 
 
@@ -32,6 +41,47 @@ def mend_cards(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM prekey")
     connection.executemany("DELETE FROM device WHERE device = ?", _damaged_devices(connection))
     connection.executemany("DELETE FROM card WHERE seat = ?", _damaged_cards(connection))
+    used = Counter[bytes]()
+    for number, seat, size, damage in list(_segments(connection)):
+        if damage == "head":
+            connection.execute("DELETE FROM segment WHERE number = ?", (number,))
+            continue
+        if damage == "body":
+            connection.execute("UPDATE segment SET body = x'' WHERE number = ?", (number,))
+        used[seat] += size
+    connection.execute("UPDATE seat SET archive_used_bytes = 0")
+    connection.executemany(
+        "UPDATE seat SET archive_used_bytes = ? WHERE seat = ?",
+        [(size, seat) for seat, size in used.items()],
+    )
+
+
+_MISCOUNTED: Final = (
+    "SELECT 1 FROM seat s WHERE archive_used_bytes <>"
+    " (SELECT coalesce(sum(length(head) + length(body)), 0) FROM segment g WHERE g.seat = s.seat)"
+)
+
+
+def _segments(connection: sqlite3.Connection) -> Iterator[tuple[int, bytes, int, str]]:
+    """Yield number, seat, size that is whole, and what is damaged of each segment."""
+    rows = connection.execute(
+        "SELECT g.number, g.seat, g.seq, s.person, g.head, g.body"
+        " FROM segment g JOIN seat s ON s.seat = g.seat ORDER BY g.number"
+    )
+    for number, seat, seq, person, head, body in rows:
+        try:
+            signed = SignedHead.decode(head)
+            if (signed.head.seq, signed.head.person.raw) != (seq, person):
+                raise Malformed("a segment stands at another's place")
+        except WireError:
+            yield number, seat, 0, "head"
+            continue
+        try:
+            Segment.of(signed, body)
+        except WireError:
+            yield number, seat, len(head), "body"
+        else:
+            yield number, seat, len(head) + len(body), ""
 
 
 def _damaged_devices(connection: sqlite3.Connection) -> list[tuple[bytes]]:

@@ -8,6 +8,7 @@ import aiosqlite
 
 from gateway.database import Database
 from gateway.errors import NoSuchSeat
+from gateway.sync.segments import REMOVED_AT_ONCE as SEGMENTS_REMOVED_AT_ONCE
 from wire.ids import SeatId
 
 REMOVED_AT_ONCE: Final = 32
@@ -27,6 +28,8 @@ class Seat:
     """Parcels that nobody has collected yet."""
     used_bytes: int
     limit_bytes: int
+    archive_used_bytes: int
+    archive_limit_bytes: int
 
 
 class Seats:
@@ -45,7 +48,8 @@ class Seats:
                 " (SELECT count(*) FROM device d WHERE d.seat = s.seat AND d.revoked = 0"
                 " AND d.confirmed = 0),"
                 " (SELECT count(*) FROM parcel p WHERE p.seat = s.seat),"
-                " used_bytes, quota_bytes FROM seat s ORDER BY seat"
+                " used_bytes, quota_bytes, archive_used_bytes, archive_quota_bytes"
+                " FROM seat s ORDER BY seat"
             )
             return [Seat(SeatId(row[0]), *row[1:]) for row in rows]
 
@@ -69,8 +73,22 @@ class Seats:
 
         await self._database.write(work)
 
+    async def set_archive_limit(self, seat: SeatId, limit_bytes: int) -> None:
+        """Give a seat's archive another amount of room. What is in it stays, even above it.
+
+        Raises:
+            NoSuchSeat: there is none of this id.
+        """
+
+        def work(store: sqlite3.Connection) -> None:
+            sql = "UPDATE seat SET archive_quota_bytes = ? WHERE seat = ?"
+            if not store.execute(sql, (limit_bytes, seat.raw)).rowcount:
+                raise NoSuchSeat
+
+        await self._database.write(work)
+
     async def remove(self, seat: SeatId) -> None:
-        """Remove a seat with its devices, lanes, prekeys, card and all that waits in it.
+        """Remove a seat with its devices, lanes, prekeys, card, archive and all that waits in it.
 
         From the first step on nobody reaches it any more. If the rest is interrupted the seat is
         still listed, empty of devices, and can be removed again.
@@ -92,10 +110,18 @@ class Seats:
                 (seat.raw, REMOVED_AT_ONCE),
             ).rowcount
 
+        def forget_archive(store: sqlite3.Connection) -> int:
+            return store.execute(
+                "DELETE FROM segment WHERE number IN"
+                " (SELECT number FROM segment WHERE seat = ? LIMIT ?)",
+                (seat.raw, SEGMENTS_REMOVED_AT_ONCE),
+            ).rowcount
+
         def remove(store: sqlite3.Connection) -> None:
             store.execute("DELETE FROM seat WHERE seat = ?", (seat.raw,))
 
         await self._database.write(close, frees=True)
-        while await self._database.write(empty, frees=True):
-            pass
+        for step in (empty, forget_archive):
+            while await self._database.write(step, frees=True):
+                pass
         await self._database.write(remove, frees=True)

@@ -71,6 +71,7 @@ class SyncStore:
         database: where they lie.
         clock: for what is forgotten after a time.
         limit_bytes: how much may wait for a new seat.
+        archive_limit_bytes: how much its archive may hold.
         on_confirmed: what else happens in the transaction that confirms a device after a restore.
     """
 
@@ -80,11 +81,12 @@ class SyncStore:
         *,
         clock: SteadyClock,
         limit_bytes: int,
+        archive_limit_bytes: int = 1 << 30,
         on_confirmed: OnConfirmed = lambda store, seat: None,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._limit_bytes = limit_bytes
+        self._limits = limit_bytes, archive_limit_bytes
         self._on_confirmed = on_confirmed
 
     async def enrol(
@@ -109,7 +111,7 @@ class SyncStore:
         now = self._clock.now()
 
         def work(store: sqlite3.Connection) -> CardChange:
-            seat = _seat_for(store, card.person, limit_bytes=self._limit_bytes)
+            seat = _seat_for(store, card.person, limits=self._limits)
             change = _put_card(store, seat, card.person, chain=card.chain)
             _enrol_device(store, seat, device, now=now, on_confirmed=self._on_confirmed)
             store.execute(
@@ -219,14 +221,15 @@ class SyncStore:
 _CHAIN: Final = "SELECT statement FROM card WHERE seat = ? ORDER BY epoch, seq"
 
 
-def _seat_for(store: sqlite3.Connection, person: PersonId, *, limit_bytes: int) -> SeatId:
+def _seat_for(store: sqlite3.Connection, person: PersonId, *, limits: tuple[int, int]) -> SeatId:
     row = store.execute("SELECT seat FROM seat WHERE person = ?", (person.raw,)).fetchone()
     if row is not None:
         return SeatId(row[0])
     seat = SeatId(secrets.token_bytes(SeatId.size))
     store.execute(
-        "INSERT INTO seat (seat, person, quota_bytes, epoch) VALUES (?, ?, ?, ?)",
-        (seat.raw, person.raw, limit_bytes, secrets.token_bytes(16)),
+        "INSERT INTO seat (seat, person, quota_bytes, archive_quota_bytes, epoch)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (seat.raw, person.raw, *limits, secrets.token_bytes(16)),
     )
     return seat
 

@@ -154,6 +154,15 @@ async def test_a_seat_is_given_more_room(box: Box) -> None:
     assert row["limit_bytes"] == 5000
 
 
+async def test_its_archive_has_a_room_of_its_own(box: Box) -> None:
+    seat = await paired(box)
+    await ask(box, "PATCH", f"/seats/{seat}", status=204, json={"archive_limit_bytes": 7000})
+    [row] = (await ask(box, "GET", "/seats"))["seats"]
+
+    assert (row["archive_limit_bytes"], row["archive_used_bytes"]) == (7000, 0)
+    assert row["limit_bytes"] == 1 << 30
+
+
 @pytest.mark.parametrize(
     "wish", [{}, {"limit_bytes": -1}, {"limit_bytes": "5"}, {"limit_bytes": True}, [], None, 2**60]
 )

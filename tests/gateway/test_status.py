@@ -25,6 +25,8 @@ def test_what_waits_is_summed_over_the_seats(tmp_path: Path) -> None:
             waiting=number,
             used_bytes=100,
             limit_bytes=1,
+            archive_used_bytes=0,
+            archive_limit_bytes=1,
         )
         for number in range(3)
     ]

@@ -9,6 +9,7 @@ from gateway.clock import SteadyClock
 from gateway.database import Database, open_database
 from gateway.sync.prekeys import PrekeyStore
 from gateway.sync.seats import Seats
+from gateway.sync.segments import ArchiveStore
 from gateway.sync.store import CardChange, SyncStore
 from tests.gateway.hands import Hands
 from tests.gateway.sync.people import Person, Phone
@@ -25,6 +26,7 @@ class Office:
     sync: SyncStore
     prekeys: PrekeyStore
     seats: Seats
+    archive: ArchiveStore
     hands: Hands
     clock: SteadyClock
 
@@ -62,6 +64,7 @@ async def open_office(path: Path) -> AsyncIterator[Office]:
             SyncStore(database, clock=clock, limit_bytes=LIMIT),
             PrekeyStore(database, clock=clock),
             Seats(database),
+            ArchiveStore(database),
             hands,
             clock,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from nacl.public import PrivateKey
 from nacl.signing import SigningKey
 
+from wire.archive import NOTHING_BEFORE, Head, Segment, SignedHead, body_hash
 from wire.card import NO_PREVIOUS, Card, DeviceEntry, Signed, Statement, StatementKind
 from wire.ids import DeviceKey, PersonId
 from wire.prekeys import MLKEM_BYTES, X25519_BYTES, Prekey, PrekeyKind
@@ -32,6 +33,19 @@ class Phone:
         """Make a signed prekey of random content."""
         size = X25519_BYTES if kind.size == X25519_BYTES else MLKEM_BYTES
         return Prekey.sign(self.signing, kind=kind, id=id, public=secrets.token_bytes(size))
+
+    def segment(
+        self,
+        person: PersonId,
+        *,
+        on: Segment | None = None,
+        body: bytes = b"sealed",
+        generation: int = 1,
+    ) -> Segment:
+        """Make the segment of an archive that comes after `on`."""
+        seq, before = (0, NOTHING_BEFORE) if on is None else (on.head.seq, on.head.hash)
+        head = Head(person, seq + 1, before, generation, self.key, body_hash(body), len(body))
+        return Segment(SignedHead.sign(head, self.signing), body)
 
     def prekeys(self, *, one_time: int = 0, kem: int = 0, first: int = 0) -> list[Prekey]:
         """Make one of each lasting kind and some one-time keys, with ids from `first`."""

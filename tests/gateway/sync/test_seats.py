@@ -10,7 +10,7 @@ from tests.gateway.sync.office import LIMIT, open_office
 from tests.gateway.sync.people import Person, Phone
 from wire.ids import SeatId
 
-TABLES = ["seat", "device", "pairing", "card", "prekey", "prekey_top", "lane", "handout"]
+TABLES = ["seat", "device", "pairing", "card", "prekey", "prekey_top", "lane", "handout", "segment"]
 
 
 @pytest.fixture
@@ -44,8 +44,10 @@ async def test_a_limit_can_be_set_below_what_is_used(path: Path) -> None:
 async def test_a_removed_seat_leaves_nothing_behind(path: Path) -> None:
     async with open_office(path) as office:
         phone, neighbour = Phone(), Phone()
-        seat = (await office.enrol(Person(phone), phone)).seat
+        person = Person(phone)
+        seat = (await office.enrol(person, phone)).seat
         await office.enrol(Person(neighbour), neighbour)
+        await office.archive.append(seat, phone.segment(person.id))
         before = [await office.count(table) for table in TABLES]
         await office.prekeys.upload(phone.key, phone.prekeys(one_time=3))
         await office.prekeys.hand_out(seat, await office.lane(seat, b"l" * 16))
@@ -53,8 +55,8 @@ async def test_a_removed_seat_leaves_nothing_behind(path: Path) -> None:
         await office.seats.remove(seat)
 
         left = [await office.count(table) for table in TABLES]
-        assert left == [1, 1, 1, 1, 0, 0, 0, 0]
-        assert before == [2, 2, 2, 2, 0, 0, 0, 0]
+        assert left == [1, 1, 1, 1, 0, 0, 0, 0, 0]
+        assert before == [2, 2, 2, 2, 0, 0, 0, 0, 1]
         with pytest.raises(DeviceUnknown):
             await office.sync.seat_of(phone.key)
         assert await office.sync.is_enrolled(neighbour.key)
