@@ -12,13 +12,12 @@ import json
 import mimetypes
 import os
 import signal
-import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from peer import show
+from peer import show, sqlite
 from peer.app import Arrived, Away, Event, Here, Missing, Moved, Peer, Trouble, open_peer
 from peer.codes.errors import CodesError
 from peer.codes.picture import read_code
@@ -50,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         speaks.warn(error.code, _sentence(f"this could not be sealed or opened: {error}"))
     except WireError as error:
         speaks.warn(error.code, _sentence(f"something here is not as it should be: {error}"))
-    except sqlite3.Error as error:
+    except sqlite.Error as error:
         speaks.warn("store-unusable", _sentence(sentence(error, call.home / FILE_NAME)))
     except KeyboardInterrupt:
         return DONE if arguments.run is _watch else INTERRUPTED  # how else should watching end?

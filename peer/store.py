@@ -20,12 +20,12 @@ state seals two letters under one key.
 import errno
 import fcntl
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from peer import sqlite
 from peer.command import command
 from peer.errors import NewerStore, StoreUnusable
 from peer.keys.errors import Damaged
@@ -67,14 +67,14 @@ class Lock:
 class Store:
     """The phone's file, open. Get one from `open_store`."""
 
-    def __init__(self, connection: sqlite3.Connection, lock: Lock, *, path: Path) -> None:
+    def __init__(self, connection: sqlite.Connection, lock: Lock, *, path: Path) -> None:
         self.db = connection
         self.path = path
         self.vault = Vault(connection)
         self._lock = lock
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite.Connection]:
         """Hold the file's write lock for one step; all of it counts, or nothing.
 
         Raises:
@@ -86,7 +86,7 @@ class Store:
                 yield self.db
                 self.db.execute("COMMIT")
             except BaseException:
-                with suppress(sqlite3.Error):  # after some errors SQLite has done it already
+                with suppress(sqlite.Error):  # after some errors SQLite has done it already
                     self.db.execute("ROLLBACK")
                 raise
 
@@ -126,7 +126,7 @@ class Store:
     def close(self) -> None:
         """Close the file, and take out of its log what was deleted from it."""
         with self._lock.held():
-            with suppress(sqlite3.Error):
+            with suppress(sqlite.Error):
                 # Used keys must go. Whoever reads just now keeps them for a moment longer.
                 self.db.execute("PRAGMA busy_timeout = 0")
                 self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -137,7 +137,7 @@ class Store:
     def _in_words(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except sqlite.Error as error:
             raise StoreUnusable(sentence(error, self.path)) from error
         except Damaged as error:
             raise StoreUnusable(f"{_damaged(self.path)} ({error})") from error
@@ -181,17 +181,17 @@ def _private(path: Path) -> int:
     return handle
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite.Connection:
     try:
         _make_private(path)
-        connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
+        connection = sqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
     except OSError as error:
         raise _cannot_open(path, error) from error
-    except sqlite3.Error as error:
+    except sqlite.Error as error:
         raise StoreUnusable(sentence(error, path)) from error
     try:
         _prepare(connection, path)
-    except sqlite3.Error as error:
+    except sqlite.Error as error:
         connection.close()
         raise StoreUnusable(sentence(error, path)) from error
     except BaseException:
@@ -213,7 +213,7 @@ def _make_private(path: Path) -> None:
             path.chmod(0o600)
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite.Connection, path: Path) -> None:
     """Check whose file it is, set up the connection, bring the file up to date; under the lock."""
     version = _check_version(connection, path)
     if version == 0:
@@ -229,7 +229,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         _migrate(connection, version)
 
 
-def _check_version(connection: sqlite3.Connection, path: Path) -> int:
+def _check_version(connection: sqlite.Connection, path: Path) -> int:
     """Return the file's version, having only read it."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -246,7 +246,7 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
-def _migrate(connection: sqlite3.Connection, version: int) -> None:
+def _migrate(connection: sqlite.Connection, version: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         for script in MIGRATIONS[version:]:
@@ -257,7 +257,7 @@ def _migrate(connection: sqlite3.Connection, version: int) -> None:
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         connection.execute("COMMIT")
     except BaseException:
-        with suppress(sqlite3.Error):
+        with suppress(sqlite.Error):
             connection.execute("ROLLBACK")
         raise
 
@@ -267,16 +267,16 @@ def _statements(script: str) -> list[str]:
     return [one for one in script.split(";\n") if one.strip()]
 
 
-def sentence(error: sqlite3.Error, path: Path) -> str:
+def sentence(error: sqlite.Error, path: Path) -> str:
     """Return what a person can do about an error of SQLite."""
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
-        case sqlite3.SQLITE_FULL:
+        case sqlite.SQLITE_FULL:
             return _full(path)
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+        case sqlite.SQLITE_READONLY | sqlite.SQLITE_CANTOPEN | sqlite.SQLITE_PERM:
             return f"{path} cannot be written; run this as its owner, or look at its permissions"
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+        case sqlite.SQLITE_CORRUPT | sqlite.SQLITE_NOTADB:
             return _damaged(path)
-        case sqlite3.SQLITE_BUSY:
+        case sqlite.SQLITE_BUSY:
             return f"{path} is held by another program; close that one and try again"
         case _:
             return f"{path} cannot be used ({error}); look at the disk, then try again"

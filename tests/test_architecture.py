@@ -97,7 +97,10 @@ TRESPASSES: Final = [
     _trespass("base", "gateway.lan", "zeroconf"),
     _trespass("base", "gateway.relay", "aiohttp"),
     _trespass("one-sqlite", "gateway.database", "apsw"),
+    _trespass("one-sqlite", "gateway.database", "sqlcipher3"),
     _trespass("one-sqlite", "peer.items", "sqlcipher3"),
+    _trespass("phones-sqlite", "peer.people", "sqlite3"),
+    _trespass("phones-sqlite", "peer.people", "sqlcipher3"),
     _trespass("sealing", "peer.items", "nacl.secret"),
     _trespass("sealing", "peer.ways", "doubleratchet"),
 ]
@@ -430,6 +433,14 @@ def test_the_gateway_imports_with_the_base_install_alone() -> None:
 
     assert {"aiohttp", "doubleratchet", "zxingcpp", "pytest"} <= set(absent)
     assert not set(loaded) & set(absent)
+
+
+def test_a_phone_loads_one_sqlite_in_whichever_way_it_got_it() -> None:
+    with_it = loaded_without([], "peer.cli")
+    without = loaded_without(["sqlcipher3"], "peer.cli")
+
+    assert {"sqlite3", "sqlcipher3"} & set(with_it) == {"sqlcipher3"}
+    assert {"sqlite3", "sqlcipher3"} & set(without) == {"sqlite3"}
 
 
 def test_a_running_gateway_holds_no_library_that_it_does_not_need() -> None:

@@ -22,8 +22,9 @@ Secrets lie here in the clear: whoever reads the file is the person, until the s
 seal it. Nothing of this table goes into a backup; a restored phone is a new device.
 """
 
-import sqlite3
 from typing import Final
+
+from peer import sqlite
 
 SCHEMA: Final = """
 CREATE TABLE own_keys (
@@ -134,7 +135,7 @@ VERSION: Final = 1
 class Table:
     """One group of these tables; they change inside a transaction only."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite.Connection) -> None:
         self._db = connection
 
     def _in_transaction(self) -> None:

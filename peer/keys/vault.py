@@ -6,13 +6,13 @@ lock both would take the same message key. What is sent is stored in that transa
 byte leaves; what is received is stored with the step that opened it (docs/protocol.md §6.8).
 """
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from nacl.signing import SigningKey
 
+from peer import sqlite
 from peer.keys.errors import Damaged
 from peer.keys.number_table import NumberTable
 from peer.keys.person import BoxKey, Device, Identity, PersonKey
@@ -52,7 +52,7 @@ class Vault(Table):
         connection: in autocommit mode (`isolation_level=None`), foreign keys on.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite.Connection) -> None:
         if connection.isolation_level is not None:
             raise ValueError("the connection must leave transactions to us")
         super().__init__(connection)

@@ -1,10 +1,10 @@
 """Contacts: whose card I hold, what I call them, and whether their check code was compared."""
 
-import sqlite3
 import unicodedata
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from peer import sqlite
 from peer.errors import EmptyName, NameTaken, NoSuchContact
 from wire.card import MAX_CHAIN, MAX_KEPT, MAX_STATEMENT, Card, Signed, Verdict
 from wire.codec import Value, decode, encode
@@ -33,7 +33,7 @@ class Contact:
 class Contacts:
     """All contacts of this phone. What changes something wants an open transaction."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite.Connection) -> None:
         self._db = db
 
     def all(self) -> list[Contact]:

@@ -4,10 +4,10 @@ The secrets stay with the contact; what a gateway gets is derived for it alone. 
 another gateway the same secrets are registered there, and nobody has to be told of new ones.
 """
 
-import sqlite3
 from dataclasses import dataclass
 from typing import Final
 
+from peer import sqlite
 from peer.keys.primitives import system_random
 from wire.ids import GatewayId, LaneId, PersonId
 from wire.lanes import SECRET_BYTES, Lane, LaneClass, LaneRight, LaneSecret, WakeRule
@@ -47,7 +47,7 @@ class Given:
 class Lanes:
     """All lanes of this phone. What changes something wants an open transaction."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite.Connection) -> None:
         self._db = db
 
     def give(self, person: PersonId) -> Secrets:

@@ -10,7 +10,6 @@ import os
 import pty
 import re
 import signal
-import sqlite3
 import stat
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from PIL import Image
 
 from demo.stage import Phone as Started
 from gateway.sync.pairing import Stage
+from peer import sqlite
 from peer.cli import main
 from peer.codes.qr import png
 from peer.items.kinds import File
@@ -640,7 +640,7 @@ def test_where_files_cannot_be_saved_the_letter_is_not_lost(
 def test_nothing_of_others_is_obeyed_by_a_terminal(friends: Friends, call: Call) -> None:
     home = friends.ana.home
     friends.letter(f"before {HOSTILE} after\nBen, 12:00\n  forged")
-    with sqlite3.connect(home / FILE_NAME) as file:
+    with sqlite.connect(home / FILE_NAME) as file:
         file.execute("UPDATE contact SET name = ?", (f"B{HOSTILE}n",))
     file.close()
     shown = [call(home, *words).out for words in (("read",), ("read", "--all"), ("contacts",))]
@@ -762,7 +762,7 @@ def with_pragma(home: Path, whole: bytes, pragma: str) -> bytes:
     """Return the file as another program would have marked it."""
     copy = home.with_name("copy.sqlite")
     copy.write_bytes(whole)
-    with sqlite3.connect(copy) as file:
+    with sqlite.connect(copy) as file:
         file.execute("PRAGMA journal_mode = DELETE")
         file.execute(f"PRAGMA {pragma}")
     file.close()

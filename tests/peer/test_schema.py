@@ -1,11 +1,11 @@
 """The phone's file goes forward, is never guessed at, and leaves others' files alone."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 import peer.store
+from peer import sqlite
 from peer.errors import NewerStore, StoreUnusable
 from peer.schema import MIGRATIONS
 from peer.store import APPLICATION_ID, FILE_NAME, Store, open_store
@@ -26,7 +26,7 @@ def opened(home: Path) -> Store:
 
 def form(home: Path) -> list[tuple[str, ...]]:
     """Return all that a file's form says: its version, and what made its tables and indexes."""
-    with sqlite3.connect(home / FILE_NAME) as file:
+    with sqlite.connect(home / FILE_NAME) as file:
         rows = file.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
         version = file.execute("PRAGMA user_version").fetchone()
         application = file.execute("PRAGMA application_id").fetchone()
@@ -107,7 +107,7 @@ def test_an_older_program_refuses_a_newer_file_and_leaves_it(
     "pragma", ["application_id = 7", "user_version = 1", "application_id = 1128679233"]
 )
 def test_a_file_of_another_program_is_not_touched(tmp_path: Path, pragma: str) -> None:
-    with sqlite3.connect(tmp_path / FILE_NAME) as other:
+    with sqlite.connect(tmp_path / FILE_NAME) as other:
         other.execute("CREATE TABLE theirs (x)")
         other.execute(f"PRAGMA {pragma}")
     other.close()

@@ -1,5 +1,4 @@
 import multiprocessing
-import sqlite3
 import stat
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from peer import sqlite
 from peer.errors import NewerStore, StoreUnusable
 from peer.keys.errors import Damaged
 from peer.schema import MIGRATIONS
@@ -139,7 +139,7 @@ def test_a_newer_file_is_refused_and_left_as_it_is(home: Path) -> None:
 
 def test_another_programs_file_is_refused_and_left_as_it_is(home: Path) -> None:
     home.mkdir()
-    with sqlite3.connect(home / FILE_NAME) as other:
+    with sqlite.connect(home / FILE_NAME) as other:
         other.execute("CREATE TABLE theirs (x)")
     other.close()
     before = (home / FILE_NAME).read_bytes()

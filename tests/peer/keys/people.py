@@ -1,11 +1,11 @@
 """Two people with a key store each, in real files, and what they do to each other in tests."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from peer import sqlite
 from peer.items.kinds import Content, Letter
 from peer.keys.birth import begin_person
 from peer.keys.contact_exchange import Guest, Host
@@ -32,7 +32,7 @@ class Person:
     """A person with one device, whose clock stands where the test puts it."""
 
     file: Path
-    connection: sqlite3.Connection
+    connection: sqlite.Connection
     vault: Vault
     identity: Identity
     card: Card
@@ -108,8 +108,8 @@ class Person:
         self.connection.close()
 
 
-def connect(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, isolation_level=None)
+def connect(file: Path) -> sqlite.Connection:
+    connection = sqlite.connect(file, isolation_level=None)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = OFF")  # what fsync proves is proved elsewhere
     return connection

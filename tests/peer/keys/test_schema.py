@@ -1,8 +1,8 @@
 import re
-import sqlite3
 
 import pytest
 
+from peer import sqlite
 from peer.keys import schema
 from peer.keys.schema import SCHEMA, Table
 
@@ -15,7 +15,7 @@ def test_every_table_is_explained_where_it_is_made() -> None:
 
 
 def test_keys_change_inside_a_transaction_only() -> None:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection = sqlite.connect(":memory:", isolation_level=None)
     table = Table(connection)
 
     with pytest.raises(RuntimeError):

@@ -1,9 +1,9 @@
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from peer import sqlite
 from peer.keys.errors import Damaged
 from peer.keys.person import BoxKey, PersonKey
 from peer.keys.primitives import system_random
@@ -158,7 +158,7 @@ def test_nothing_changes_outside_a_transaction(ana: Person) -> None:
 
 
 def test_a_connection_with_transactions_of_its_own_is_refused() -> None:
-    connection = sqlite3.connect(":memory:")
+    connection = sqlite.connect(":memory:")
 
     with pytest.raises(ValueError, match="transactions"):
         Vault(connection)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.sync.seats import Seats
+from peer import sqlite
 from peer.app import open_peer
 from peer.items.kinds import Letter
 from peer.store import Store
@@ -82,7 +83,7 @@ class Battery:
         plain = Store.transaction
 
         @contextmanager
-        def transaction(store: Store) -> Iterator[sqlite3.Connection]:
+        def transaction(store: Store) -> Iterator[sqlite.Connection]:
             self._edge(store)
             with plain(store) as db:
                 yield db
