@@ -20,7 +20,8 @@ Refusal                    understood, and the answer is no: code, status, facts
 ├── NoPrekeys              the seat has left no prekeys
 ├── ArchiveMoved           another device has put a segment at this place of the archive
 ├── ArchiveFull            the archive has no room
-└── NoSegment              there is no segment of this number
+├── NoSegment              there is no segment of this number
+└── OtherCard              a record of a person key that was made on another card
 
 StartupError               for the owner of the box: a sentence that says what to do
 ├── AlreadyRunning         another process holds the data folder
@@ -230,6 +231,16 @@ class CardTaken(Refusal):
         super().__init__(f"another statement stands at {epoch}.{seq} of this card")
         self.epoch = epoch
         self.seq = seq
+
+
+class OtherCard(Refusal):
+    """The record of a person key was not made on the card that is here; make it again on that."""
+
+    code = "other-card"
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("the record was made on another card than the one that is here")
 
 
 class NoPrekeys(Refusal):

@@ -6,7 +6,7 @@ from typing import Final
 
 from peer.errors import EmptyName, NoPerson, NotPaired, PersonExists
 from peer.keys.birth import begin_person, state_gateways
-from peer.keys.person import Identity
+from peer.keys.person import Identity, PersonKey
 from peer.people.contacts import clean_name, follow
 from peer.store import Store
 from peer.ways.connection import Destination
@@ -24,6 +24,7 @@ LEFT_SECONDS: Final = 30 * 86_400.0
 MAX_LEFT: Final = 4
 _LEFT: Final = "gateways-left"
 PREKEYS_LOOKED_AT: Final = "prekeys-looked-at"
+PERSON_KEY_TOLD: Final = "person-key-told"
 _NAME, _CARD, _HOME, _CURSOR, _TOLD = "name", "card", "gateway", "cursor/", "card-told"
 
 
@@ -97,6 +98,18 @@ class Me:
         """My card as it stands."""
         return _card(self.person, self._store.note(_CARD) or b"")
 
+    @property
+    def person_key(self) -> PersonKey | None:
+        """The person key that my card names; None while this device has not learned it."""
+        named = (self.card.person_generation, self.card.person_public)
+        keys = self._store.vault.person_keys()
+        return next((one for one in keys if (one.generation, one.box.public) == named), None)
+
+    @property
+    def has_person_key(self) -> bool:
+        """Whether this device holds the person key that my card names."""
+        return self.person_key is not None
+
     def take_statements(self, statements: tuple[bytes, ...]) -> None:
         """Continue my own card with what another device of mine, or the gateway, knows of it."""
         self._store.keep_note(_CARD, _chain(follow(self.card, statements)))
@@ -167,6 +180,7 @@ class Me:
     def furnish_anew(self) -> None:
         """Tell the gateway everything again: after a pairing its seat may be a new one."""
         self._store.keep_note(_TOLD, None)
+        self._store.keep_note(PERSON_KEY_TOLD, None)
         self._store.keep_note(PREKEYS_LOOKED_AT, None)
         self._store.db.execute(
             "UPDATE lane_given SET gateway = NULL, lane = NULL WHERE NOT revoked"

@@ -83,6 +83,10 @@ class Fields:
             raise Malformed(f"{self._what}: field {key} is no map")
         return value
 
+    def value(self, key: int) -> Value:
+        """Take whatever stands there."""
+        return self._take(key)
+
     def has(self, key: int) -> bool:
         """Return whether an optional field is there."""
         return key in self._left

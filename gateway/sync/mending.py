@@ -14,6 +14,7 @@ from wire.archive import Segment, SignedHead
 from wire.card import Card
 from wire.errors import CardRejected, Malformed, WireError
 from wire.ids import DeviceKey, PersonId
+from wire.person_keys import PersonKeyRecord
 from wire.prekeys import Prekey, PrekeyKind
 
 
@@ -29,6 +30,8 @@ def find_damaged_card(connection: sqlite3.Connection) -> str | None:
     )
     if not all(_is_signed(*row) for row in rows):
         return "a prekey is not what was signed"
+    if _damaged_person_keys(connection):
+        return "a record of a person key is not what was signed"
     if any(damage for _, _, _, damage in _segments(connection)):
         return "a segment is not what was signed"
     if connection.execute(_MISCOUNTED).fetchone():
@@ -41,6 +44,9 @@ def mend_cards(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM prekey")
     connection.executemany("DELETE FROM device WHERE device = ?", _damaged_devices(connection))
     connection.executemany("DELETE FROM card WHERE seat = ?", _damaged_cards(connection))
+    connection.executemany(
+        "DELETE FROM person_key WHERE seat = ? AND generation = ?", _damaged_person_keys(connection)
+    )
     used = Counter[bytes]()
     for number, seat, size, damage in list(_segments(connection)):
         if damage == "head":
@@ -87,6 +93,18 @@ def _segments(connection: sqlite3.Connection) -> Iterator[tuple[int, bytes, int,
 def _damaged_devices(connection: sqlite3.Connection) -> list[tuple[bytes]]:
     rows = connection.execute("SELECT device, device_key FROM device").fetchall()
     return [(device,) for device, key in rows if DeviceKey(key).device.raw != device]
+
+
+def _damaged_person_keys(connection: sqlite3.Connection) -> list[tuple[bytes, int]]:
+    rows = connection.execute("SELECT seat, generation, record FROM person_key").fetchall()
+    return [(seat, number) for seat, number, record in rows if not _is_record(record, number)]
+
+
+def _is_record(record: bytes, generation: int) -> bool:
+    try:
+        return PersonKeyRecord.decode(record).generation == generation
+    except WireError:
+        return False
 
 
 def _damaged_cards(connection: sqlite3.Connection) -> list[tuple[bytes]]:

@@ -1,4 +1,4 @@
-"""Cards and prekeys over HTTP (docs/protocol.md §10), and the challenge and login (§3.4)."""
+"""Cards, prekeys, person keys and logging in, over HTTP (docs/protocol.md §3.4, §10, §14.1)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from wire.card import MAX_STATEMENT
 from wire.codec import Value, encode
 from wire.ids import DeviceId, LaneId, SeatId
 from wire.lanes import Lane
+from wire.person_keys import PUT_LIMIT, decode_put, encode_records
 from wire.prekeys import UPLOAD_LIMIT, PrekeyKind, decode_upload, encode_bundles
 
 
@@ -52,6 +53,7 @@ def sync_routes(registry: Registry) -> Blueprint:
     _logging_in(routes, registry)
     _prekeys(routes, registry)
     _cards(routes, registry)
+    _person_keys(routes, registry)
     return routes
 
 
@@ -117,3 +119,19 @@ def _cards(routes: Blueprint, registry: Registry) -> None:
         caller = _caller(registry)
         chain: list[Value] = list(await registry.store.card(caller.seat))
         return octets(encode(chain))
+
+
+def _person_keys(routes: Blueprint, registry: Registry) -> None:
+    @routes.put("/person-key")
+    async def put() -> Response:
+        caller = _caller(registry)
+        record, statements = decode_put(await body(PUT_LIMIT))
+        change = await registry.store.put_person_key(caller.seat, record, statements)
+        if change.revoked:
+            registry.on_revoked(caller.seat, change.revoked)
+        return nothing()
+
+    @routes.get("/person-keys")
+    async def person_keys() -> Response:
+        caller = _caller(registry)
+        return octets(encode_records(await registry.store.person_keys(caller.seat)))

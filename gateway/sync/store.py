@@ -4,6 +4,7 @@
                  it changes nothing and says the same
     put_card     takes the statements that continue the card; one for each place, so that devices
                  that are online never fork. A device that is no longer listed is revoked with it.
+    put_person_key   takes the record of a person key, and with it the statements on which it stands
 
 A revoked device stays known, so that it can be told so and never comes back.
 """
@@ -24,6 +25,7 @@ from gateway.errors import (
     DeviceRevoked,
     DeviceUnknown,
     NoSuchSeat,
+    OtherCard,
     PairAgain,
     SeatTaken,
 )
@@ -32,6 +34,7 @@ from wire.card import Card, Position, Signed, Verdict
 from wire.errors import CardRejected, WireError
 from wire.ids import DeviceId, DeviceKey, PersonId, SeatId
 from wire.parcel import DAY
+from wire.person_keys import MAX_RECORDS, PersonKeyRecord
 
 __all__ = ["CardChange", "CardRefused", "Enrolment", "NoSuchSeat", "SyncStore"]
 
@@ -188,6 +191,47 @@ class SyncStore:
 
         return await self._database.write(work)
 
+    async def put_person_key(
+        self, seat: SeatId, record: PersonKeyRecord, chain: Sequence[bytes]
+    ) -> CardChange:
+        """Take the record of a person key, and before it statements, or neither. May be repeated.
+
+        Args:
+            seat: whose.
+            record: its signature was checked.
+            chain: statements that continue the card, oldest first.
+
+        Raises:
+            NoSuchSeat: the seat was removed.
+            CardRefused, CardTaken: a statement is not taken.
+            OtherCard: the record was not made on the card as it stands then.
+        """
+
+        def work(store: sqlite3.Connection) -> CardChange:
+            row = store.execute("SELECT person FROM seat WHERE seat = ?", (seat.raw,)).fetchone()
+            if row is None:
+                raise NoSuchSeat
+            person = PersonId(row[0])
+            change = _put_card(store, seat, person, chain=chain) if chain else None
+            card = _held_card(store, seat)
+            if card is None or not record.stands_on(card):
+                raise OtherCard
+            _keep_record(store, seat, record)
+            return change or CardChange(seat, card.position, ())
+
+        return await self._database.write(work, carries=len(record.body()))
+
+    async def person_keys(self, seat: SeatId) -> tuple[bytes, ...]:
+        """Return the records of a seat's person keys as signed, the oldest generation first."""
+
+        async def look(store: aiosqlite.Connection) -> tuple[bytes, ...]:
+            rows = await store.execute_fetchall(
+                "SELECT record FROM person_key WHERE seat = ? ORDER BY generation", (seat.raw,)
+            )
+            return tuple(row[0] for row in rows)
+
+        return await self._database.read(look)
+
     async def card(self, seat: SeatId) -> tuple[bytes, ...]:
         """Return a seat's card: its statements as signed, oldest first; empty for no seat."""
 
@@ -304,6 +348,20 @@ def _put_card(
         ],
     )
     return CardChange(seat, card.position, _revoke_unlisted(store, seat, card))
+
+
+def _keep_record(store: sqlite3.Connection, seat: SeatId, record: PersonKeyRecord) -> None:
+    """Keep a record in place of the one of its generation, and no more than are allowed."""
+    store.execute(
+        "INSERT INTO person_key (seat, generation, record) VALUES (?, ?, ?)"
+        " ON CONFLICT (seat, generation) DO UPDATE SET record = excluded.record",
+        (seat.raw, record.generation, record.encode()),
+    )
+    store.execute(
+        "DELETE FROM person_key WHERE seat = ?1 AND generation NOT IN (SELECT generation"
+        " FROM person_key WHERE seat = ?1 ORDER BY generation DESC LIMIT ?2)",
+        (seat.raw, MAX_RECORDS),
+    )
 
 
 def _take(card: Card | None, person: PersonId, signed: Signed) -> Card:

@@ -1,6 +1,7 @@
 """The keys of a person and of her devices, and the key that two persons share.
 
     recovery seed (16)  ->  root key R (Ed25519)           who she is; signs the card rarely
+                        ->  recovery box key (X25519)      each person key is sealed to it
     device              ->  dk (Ed25519), ik (X25519)      never leave the device
     person key, generation g: seed s_g (32)  ->  box key   X25519; on the card; rolls at revocation
     pair key K                                             of two persons; seals their envelopes
@@ -29,6 +30,16 @@ def root_key(seed: bytes) -> SigningKey:
     if len(seed) != SEED_BYTES:
         raise ValueError(f"a recovery seed has {SEED_BYTES} bytes, not {len(seed)}")
     return SigningKey(hkdf(seed, info=b"homepost/root/1"))
+
+
+def recovery_box(seed: bytes) -> Exchange:
+    """Return the pair to which each person key is sealed, for whoever holds the kit.
+
+    Its public half stays on the phone when the seed has gone (docs/protocol.md §14.1).
+    """
+    if len(seed) != SEED_BYTES:
+        raise ValueError(f"a recovery seed has {SEED_BYTES} bytes, not {len(seed)}")
+    return Exchange(hkdf(seed, info=b"homepost/recovery-box/1"))
 
 
 @dataclass(frozen=True, slots=True)

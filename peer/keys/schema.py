@@ -2,7 +2,8 @@
 
 | table          | a row is                                                                     |
 |----------------|------------------------------------------------------------------------------|
-| own_keys       | one secret of our own: `seed`, `person`, `signing`, `exchange`, `person/<g>` |
+| own_keys       | one secret of our own: `seed`, `person`, `signing`, `exchange`, `person/<g>`, |
+|                | and `recovery`, the public half of the recovery box key                      |
 | pair_secrets   | S: what two persons took from one exchange                                   |
 | box_keys       | a contact's public box key, as a card had it                                 |
 | sessions       | one ratchet with one other device                                            |

@@ -6,6 +6,7 @@ lock both would take the same message key. What is sent is stored in that transa
 byte leaves; what is received is stored with the step that opened it (docs/protocol.md §6.8).
 """
 
+import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -15,7 +16,7 @@ from nacl.signing import SigningKey
 from peer import sqlite
 from peer.keys.errors import Damaged
 from peer.keys.number_table import NumberTable
-from peer.keys.person import BoxKey, Device, Identity, PersonKey
+from peer.keys.person import BoxKey, Device, Identity, PersonKey, recovery_box
 from peer.keys.prekey_table import PrekeyTable
 from peer.keys.primitives import Exchange
 from peer.keys.schema import SCHEMA, Table
@@ -104,12 +105,30 @@ class Vault(Table):
         for name, value in rows.items():
             if value is not None:
                 self._keep(name, value)
+        if seed is not None:
+            self.keep_recovery_public(recovery_box(seed).public)
         self.keep_person_key(identity.person_key)
 
     def keep_person_key(self, key: PersonKey) -> None:
-        """Store the person key of a generation; the highest one counts."""
+        """Store the person key of a generation; the highest one counts.
+
+        One of the same generation that was here is kept for opening: two devices may have made one
+        each, and what was sealed under the one that does not count is on its way.
+        """
+        row = self._db.execute(
+            "SELECT value FROM own_keys WHERE name = ?", (f"person/{key.generation}",)
+        ).fetchone()
+        if row is not None and not hmac.compare_digest(row[0], key.seed):
+            other = PersonKey(key.generation, bytes(row[0]))
+            self._keep(f"person/{key.generation}/{other.box.public[:8].hex()}", other.seed)
         self._keep(f"person/{key.generation}", key.seed)
-        self._keep("generation", key.generation.to_bytes(8, "big"))
+        self._db.execute(
+            "DELETE FROM own_keys WHERE name = ?",
+            (f"person/{key.generation}/{key.box.public[:8].hex()}",),
+        )
+        here = self._db.execute("SELECT value FROM own_keys WHERE name = 'generation'").fetchone()
+        if here is None or int.from_bytes(here[0], "big") < key.generation:
+            self._keep("generation", key.generation.to_bytes(8, "big"))
 
     def identity(self) -> Identity:
         """Return our own keys.
@@ -125,10 +144,26 @@ class Vault(Table):
         )
 
     def person_keys(self) -> tuple[PersonKey, ...]:
-        """Return the person keys of all generations, the newest first."""
+        """Return the person keys of all generations, the newest first, each before its rivals."""
         rows = self._db.execute("SELECT name, value FROM own_keys WHERE name LIKE 'person/%'")
-        keys = [PersonKey(int(name.removeprefix("person/")), seed) for name, seed in rows]
-        return tuple(sorted(keys, key=lambda key: key.generation, reverse=True))
+        found = [(name.split("/"), seed) for name, seed in rows]
+        found.sort(key=lambda one: (-int(one[0][1]), len(one[0])))
+        return tuple(PersonKey(int(name[1]), seed) for name, seed in found)
+
+    def keep_recovery_public(self, public: bytes) -> None:
+        """Store the public half of the recovery box key (32 bytes)."""
+        self._keep("recovery", public)
+
+    def recovery_public(self) -> bytes | None:
+        """Return the public half of the recovery box key, also after the seed has gone.
+
+        None on a device that was added and has seen no record of a person key yet.
+        """
+        row = self._db.execute("SELECT value FROM own_keys WHERE name = 'recovery'").fetchone()
+        if row is not None:
+            return bytes(row[0])
+        seed = self.seed()  # a phone of before there was this record
+        return None if seed is None else recovery_box(seed).public
 
     def seed(self) -> bytes | None:
         """Return the recovery seed while it is still here."""

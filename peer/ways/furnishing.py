@@ -1,4 +1,4 @@
-"""Brings my seat at the gateway up to date: card, lanes, prekeys.
+"""Brings my seat at the gateway up to date: card, person key, lanes, prekeys.
 
 Every step may be repeated and notes what it has done only after the gateway took it, so that this
 runs before everything else that needs the gateway, and costs nothing when nothing has changed.
@@ -13,15 +13,18 @@ from typing import Final, TypeVar
 from peer.errors import GatewayRefused
 from peer.items.kinds import Lanes as LanesItem
 from peer.keys.minting import confirm, mint
-from peer.me import PREKEYS_LOOKED_AT, Certificates, Home, Me
+from peer.keys.person_records import learn, make_record
+from peer.me import PERSON_KEY_TOLD, PREKEYS_LOOKED_AT, Certificates, Home, Me
 from peer.people.contacts import Contacts
 from peer.people.lanes import Given, Lanes
 from peer.store import Store
 from peer.ways.connection import connect
 from peer.ways.gateway_client import GatewayClient
 from peer.ways.outgoing import Outgoing
+from wire.card import Card
 from wire.errors import WireError
 from wire.lanes import LaneSecret
+from wire.person_keys import PersonKeyRecord
 
 LANES_AT_ONCE: Final = 128
 UNKNOWN_HERE: Final = frozenset(
@@ -90,6 +93,7 @@ async def furnish(store: Store, me: Me, gateway: GatewayClient, *, now: float) -
         GatewayNotThere, WrongGateway, GatewayRefused
     """
     await _tell_card(store, me, gateway)
+    await keep_person_key(store, me, gateway)
     await _change_lanes(store, me, gateway, now=now)
     await _leave_prekeys(store, me, gateway, now=now)
 
@@ -103,6 +107,39 @@ async def _tell_card(store: Store, me: Me, gateway: GatewayClient) -> None:
         await gateway.put_card(statement)
     with store.transaction():
         me.keep_card_told(mark)
+
+
+async def keep_person_key(store: Store, me: Me, gateway: GatewayClient) -> None:
+    """Let the gateway keep our person key for our other devices and the kit, or learn it there.
+
+    Once for each state of the card, unless the card names a key that is not here: then each time.
+    """
+    card, home = me.card, me.needs_home()
+    mark = hashlib.blake2b(home.gateway.raw + card.position.hash, digest_size=16).digest()
+    if store.note(PERSON_KEY_TOLD) == mark and me.has_person_key:
+        return
+    records = await gateway.person_keys()
+    with store.transaction():
+        learn(store.vault, card, records)
+        record = make_record(store.vault, card, key=key) if (key := me.person_key) else None
+    if record is None:
+        return  # another of our devices has made it, and is about to hand it over
+    if not any(_serves(one, card) for one in records):
+        try:
+            await gateway.put_person_key(record)
+        except GatewayRefused as refused:
+            if refused.reason != "other-card":
+                raise
+            return  # another device was quicker: this one learns its card first
+    with store.transaction():
+        store.keep_note(PERSON_KEY_TOLD, mark)
+
+
+def _serves(record: PersonKeyRecord, card: Card) -> bool:
+    """Return whether a record that lies there is as good as one that we would make."""
+    listed = {one.id for one in card.devices}
+    active = card.device(record.signer.device) is not None
+    return active and record.opens(card) and {one for one, _ in record.devices} == listed
 
 
 async def _change_lanes(store: Store, me: Me, gateway: GatewayClient, *, now: float) -> None:

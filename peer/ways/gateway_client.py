@@ -16,7 +16,8 @@ import aiohttp
 from peer.errors import GatewayNotThere, GatewayRefused
 from peer.ways.connection import Connection
 from wire.auth import BEARER_BYTES, NONCE_BYTES, Channel, LaneOpening, Login, Purpose
-from wire.codec import Value, encode
+from wire.card import MAX_CHAIN, MAX_STATEMENT
+from wire.codec import Value, decode, encode
 from wire.errors import WireError
 from wire.fields import Fields
 from wire.frames import (
@@ -39,6 +40,7 @@ from wire.frames import (
 from wire.ids import LaneId, SlotId
 from wire.lanes import Lane, LaneRight
 from wire.pairing import PairAnswer, PairRequest
+from wire.person_keys import PersonKeyRecord, decode_records, encode_put
 from wire.prekeys import Bundles, Prekey, PrekeyKind, decode_bundles, encode_upload
 
 HEARD_SECONDS: Final = 75.0
@@ -101,6 +103,27 @@ class GatewayClient:
     async def put_card(self, statement: bytes) -> None:
         """Hand over a statement that continues our card."""
         await self._ask("POST", "/v1/card", statement)
+
+    async def card(self) -> tuple[bytes, ...]:
+        """Return our card as it stands there: its statements as signed, oldest first."""
+        data = await self._ask("GET", "/v1/card")
+        with _understood():
+            value = decode(data, limit=MAX_CHAIN * (MAX_STATEMENT + 8))
+        if not isinstance(value, list):
+            raise GatewayRefused("malformed", {})
+        return tuple(one for one in value if isinstance(one, bytes))
+
+    async def put_person_key(
+        self, record: PersonKeyRecord, *, statements: Sequence[bytes] = ()
+    ) -> None:
+        """Hand over the record of our person key, and with it statements that it stands on."""
+        await self._ask("PUT", "/v1/person-key", encode_put(record, statements=statements))
+
+    async def person_keys(self) -> tuple[PersonKeyRecord, ...]:
+        """Return the records of our person keys, the oldest generation first."""
+        data = await self._ask("GET", "/v1/person-keys")
+        with _understood():
+            return decode_records(data)
 
     async def prekey_counts(self) -> dict[PrekeyKind, int]:
         """Return how many prekeys of each kind lie there."""

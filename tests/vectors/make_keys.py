@@ -34,7 +34,16 @@ from peer.items.kinds import (
 from peer.keys.contact_exchange import Guest, Host
 from peer.keys.envelope import Envelope, Packet, PacketKind, seal_body, seal_envelope
 from peer.keys.introduction import Introduction
-from peer.keys.person import BoxKey, Device, Identity, PairKey, PersonKey, root_key
+from peer.keys.person import (
+    BoxKey,
+    Device,
+    Identity,
+    PairKey,
+    PersonKey,
+    recovery_box,
+    root_key,
+)
+from peer.keys.person_records import write_record
 from peer.keys.primitives import Encapsulation, Exchange, Random, seal
 from peer.keys.ratchet import HEADER, DoubleRatchet
 from peer.keys.sessions import Agreement, Party, Prekeys, SetUp, about, initiate
@@ -539,8 +548,64 @@ def _prekey(key: SigningKey, kind: PrekeyKind, public: bytes) -> Prekey:
     return Prekey.sign(key, kind=kind, id=1, public=public)
 
 
+def person_keys() -> list[Case]:
+    """Records of person keys, and those that a device or the kit does not take."""
+    random = stream("records")
+    device, first = ANA.identity.device, ANA.identity.person_key
+    second = PersonKey.generate(2, random)
+    recovery = recovery_box(ANA.seed)
+    record = write_record(
+        ANA.card, device, key=first, before=None, recovery=recovery.public, random=random
+    )
+    newest = ANA.card.newest.statement
+    turned = replace(
+        newest,
+        kind=StatementKind.DEVICE,
+        seq=1,
+        prev=ANA.card.newest.hash,
+        person_generation=2,
+        person_public=second.box.public,
+        signer=device.key.raw,
+    )
+    card, _ = ANA.card.take(Signed.make(turned, device.signing))
+    later = write_record(
+        card, device, key=second, before=first, recovery=recovery.public, random=random
+    )
+    where = {
+        "signing_secret": bytes(device.signing).hex(),
+        "exchange_secret": device.exchange.secret.hex(),
+        "seed": ANA.seed.hex(),
+        "recovery_public": recovery.public.hex(),
+    }
+    cases = [
+        {**where, "name": "the first generation", "chain": [one.hex() for one in ANA.card.chain],
+         "record": record.encode().hex(), "secret": first.seed.hex()},
+        {**where, "name": "the second, with the first under it",
+         "chain": [one.hex() for one in card.chain], "record": later.encode().hex(),
+         "secret": second.seed.hex(), "before": first.seed.hex()},
+    ]  # fmt: skip
+    box = bytearray(record.devices[0][1])
+    box[-1] ^= 1
+    altered = replace(record, devices=((device.id, bytes(box)),)).signed(device.signing)
+    foreign = replace(record, public=second.box.public).signed(device.signing)
+    weak = replace(record, devices=((device.id, bytes(32) + bytes(box[32:])),))
+    data = bytearray(record.encode())
+    data[-1] ^= 1
+    like = {"like": cases[0]["name"]}
+    bad = [
+        ("a box that was altered", altered.encode(), "broken"),
+        ("the box key of another secret", foreign.encode(), "broken"),
+        ("a box of low order", weak.signed(device.signing).encode(), "weak-key"),
+        ("another signature", bytes(data), "not-signed"),
+        ("one byte more", record.encode() + b"\0", "malformed"),
+    ]
+    return [*cases, *({**like, "name": name, "record": raw.hex(), "error": error}
+                      for name, raw, error in bad)]  # fmt: skip
+
+
 FILES: Final = {
     "keys": keys,
+    "person-key": person_keys,
     "session": sessions,
     "ratchet": ratchet,
     "envelope": envelopes,

@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from nacl.signing import SigningKey
 
 from peer.keys.contact_exchange import Guest, Host
 from peer.keys.envelope import Envelope, open_body, open_envelope
 from peer.keys.errors import KeysError
 from peer.keys.introduction import Met
-from peer.keys.person import BoxKey, PairKey, PersonKey, root_key
+from peer.keys.person import BoxKey, Device, PairKey, PersonKey, recovery_box, root_key
+from peer.keys.person_records import older_keys, open_for_recovery, open_record
 from peer.keys.primitives import Encapsulation, Exchange
 from peer.keys.ratchet import DoubleRatchet, SkippedKey
 from peer.keys.sessions import Party, PrekeySecrets, SetUp, about, respond
@@ -21,6 +23,7 @@ from wire.card import Card
 from wire.codes import ContactCode
 from wire.errors import WireError
 from wire.ids import DeviceKey, ParcelId, PersonId
+from wire.person_keys import PersonKeyRecord
 
 Case = dict[str, Any]
 
@@ -75,6 +78,27 @@ def _check_pair(case: Case) -> None:
     assert key.child("envelope", sender=ben, recipient=ana) == _raw(case, "envelope_back")
     assert key.child("tag", sender=ana, recipient=ben) == _raw(case, "tag_there")
     assert key.child("gossip", sender=ana, recipient=ben) == _raw(case, "gossip_there")
+
+
+@pytest.mark.parametrize("case", _cases("person-key"))
+def test_records_of_person_keys_are_opened_as_written(case: Case) -> None:
+    exchange = Exchange(_raw(case, "exchange_secret"))
+    device = Device(SigningKey(_raw(case, "signing_secret")), exchange)
+
+    def work() -> None:
+        record = PersonKeyRecord.decode(_raw(case, "record"))
+        assert record.encode() == _raw(case, "record")
+        key = open_record(record, device)
+        assert key.seed == _raw(case, "secret")
+        recovery = recovery_box(_raw(case, "seed"))
+        assert recovery.public == _raw(case, "recovery_public")
+        assert open_for_recovery(record, recovery) == key
+        before = [one.seed.hex() for one in older_keys(key, [record])]
+        assert before == ([case["before"]] if "before" in case else [])
+        card = Card.follow(record.person, [bytes.fromhex(one) for one in case["chain"]])
+        assert record.stands_on(card)
+
+    _judge(case, work)
 
 
 def _party(case: Case, side: str) -> Party:

@@ -9,6 +9,7 @@ from nacl.signing import SigningKey
 from wire.archive import NOTHING_BEFORE, Head, Segment, SignedHead, body_hash
 from wire.card import NO_PREVIOUS, Card, DeviceEntry, Signed, Statement, StatementKind
 from wire.ids import DeviceKey, PersonId
+from wire.person_keys import BOX_BYTES, PersonKeyRecord
 from wire.prekeys import MLKEM_BYTES, X25519_BYTES, Prekey, PrekeyKind
 
 
@@ -95,6 +96,20 @@ class Person:
             signer=signer.key.raw,
         )
         return Signed.make(statement, signer.signing)
+
+    def record(self, signer: Phone, *phones: Phone) -> PersonKeyRecord:
+        """Make the record of the person key in force, for these phones; nobody can open it."""
+        ids = sorted((one.entry.id for one in phones), key=lambda one: one.raw)
+        return PersonKeyRecord(
+            self.id,
+            self.card.person_generation,
+            self.card.person_public,
+            self.card.position.hash,
+            tuple((one, secrets.token_bytes(BOX_BYTES)) for one in ids),
+            (bytes(PrivateKey.generate().public_key), secrets.token_bytes(BOX_BYTES)),
+            None,
+            signer.key,
+        ).signed(signer.signing)
 
     def take(self, signed: Signed) -> Card:
         """Put a statement on the card; return the card."""

@@ -78,6 +78,21 @@ async def test_a_prekey_that_is_not_what_was_signed_is_found(office: Office, wha
     assert await find(office) == "a prekey is not what was signed"
 
 
+@pytest.mark.parametrize("what", ["generation = 7", "record = X'00'"])
+async def test_a_record_of_a_person_key_that_was_changed_goes(office: Office, what: str) -> None:
+    phone = Phone()
+    person = Person(phone)
+    seat = (await office.enrol(person, phone)).seat
+    await office.sync.put_person_key(seat, person.record(phone, phone), ())
+    assert await find(office) is None
+    await change(office, f"UPDATE person_key SET {what}")  # noqa: S608
+
+    assert await find(office) == "a record of a person key is not what was signed"
+    await office.database.write(mend_cards)
+
+    assert await office.sync.person_keys(seat) == ()
+
+
 async def test_a_card_of_another_person_is_found(office: Office) -> None:
     phone = Phone()
     await office.enrol(Person(phone), phone)

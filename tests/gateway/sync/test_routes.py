@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.served import Handset, Served, open_served, spelled
+from tests.gateway.sync.people import Phone
 from wire.auth import BEARER_SECONDS, Login
 from wire.codec import decode
 from wire.fields import Fields
 from wire.lanes import Lane
+from wire.person_keys import PUT_LIMIT, decode_records, encode_put
 from wire.prekeys import UPLOAD_LIMIT, Bundles, PrekeyKind, decode_bundles, encode_upload
 
 
@@ -140,6 +142,7 @@ async def test_prekeys_of_another_device_are_refused(served: Served) -> None:
         ("POST", "/v1/prekeys", UPLOAD_LIMIT),
         ("POST", "/v1/prekeys/reset", 16),
         ("POST", "/v1/card", 4096),
+        ("PUT", "/v1/person-key", PUT_LIMIT),
     ],
 )
 async def test_more_than_a_place_allows_is_refused(
@@ -158,12 +161,61 @@ async def test_more_than_a_place_allows_is_refused(
         ("POST", "/v1/prekeys/reset"),
         ("POST", "/v1/card"),
         ("GET", "/v1/card"),
+        ("PUT", "/v1/person-key"),
+        ("GET", "/v1/person-keys"),
     ],
 )
 async def test_what_is_a_seats_own_needs_a_login(served: Served, method: str, path: str) -> None:
     answer = await (await served.visitor()).ask(method, path)
 
     assert (answer.status, answer.code) == (401, "login-needed")
+
+
+async def test_the_record_of_a_person_key_is_kept_and_given_back(served: Served) -> None:
+    bob = await served.enrolled()
+    record = bob.person.record(bob.phone, bob.phone)
+    assert decode_records((await bob.ask("GET", "/v1/person-keys")).data) == ()
+
+    for _ in range(2):  # it may be repeated
+        assert (await bob.ask("PUT", "/v1/person-key", encode_put(record))).status == 204
+
+    assert decode_records((await bob.ask("GET", "/v1/person-keys")).data) == (record,)
+
+
+async def test_a_statement_that_comes_with_a_record_ends_what_it_revokes(served: Served) -> None:
+    bob, old = await served.enrolled(), Phone()
+    added = bob.person.device_statement(bob.phone, bob.phone, old)
+    bob.person.take(added)
+    bob.person.take(gone := bob.person.device_statement(bob.phone, bob.phone))
+    record = bob.person.record(bob.phone, bob.phone)
+    put = encode_put(record, statements=[added.encode(), gone.encode()])
+
+    assert (await bob.ask("PUT", "/v1/person-key", put)).status == 204
+
+    kept = decode((await bob.ask("GET", "/v1/card")).data, limit=1 << 20)
+    assert kept == list(bob.person.card.chain)
+
+
+async def test_a_record_on_another_card_is_refused_with_its_statement(served: Served) -> None:
+    bob = await served.enrolled()
+    record = bob.person.record(bob.phone, bob.phone)
+    signed = bob.person.device_statement(bob.phone, bob.phone)
+    put = encode_put(record, statements=[signed.encode()])
+
+    answer = await bob.ask("PUT", "/v1/person-key", put)
+
+    assert (answer.status, answer.code) == (409, "other-card")
+    kept = decode((await bob.ask("GET", "/v1/card")).data, limit=1 << 20)
+    assert kept == list(bob.person.card.chain)
+
+
+async def test_a_record_by_a_device_that_is_on_no_card_is_refused(served: Served) -> None:
+    bob = await served.enrolled()
+    record = bob.person.record(Phone(), bob.phone)
+
+    answer = await bob.ask("PUT", "/v1/person-key", encode_put(record))
+
+    assert (answer.status, answer.code) == (409, "other-card")
 
 
 async def test_a_login_that_was_caught_is_of_no_use(served: Served) -> None:

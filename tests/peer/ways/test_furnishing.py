@@ -14,6 +14,8 @@ from gateway.app import STORE_NAME
 from peer.app import Arrived
 from peer.errors import GatewayNotThere, GatewayRefused
 from peer.keys.minting import ROTATE_SECONDS, STOCKS
+from peer.keys.person import PersonKey, recovery_box
+from peer.keys.person_records import open_for_recovery, open_record
 from peer.me import Certificates
 from peer.ways.connection import Destination, connect
 from peer.ways.furnishing import PREKEYS_EVERY, at_home, furnish
@@ -31,10 +33,11 @@ from tests.peer.household import (
 )
 from tests.peer.stranger import Answer, Asked, Keys, http, lets_in, stranger
 from wire.codec import encode
+from wire.person_keys import PersonKeyRecord
 from wire.prekeys import PrekeyKind
 
-STEPS = ["POST /v1/challenge", "POST /v1/login", "POST /v1/card", "PUT /v1/lanes",
-         "GET /v1/prekeys", "POST /v1/prekeys"]  # fmt: skip
+STEPS = ["POST /v1/challenge", "POST /v1/login", "POST /v1/card", "GET /v1/person-keys",
+         "PUT /v1/person-key", "PUT /v1/lanes", "GET /v1/prekeys", "POST /v1/prekeys"]  # fmt: skip
 """What moving to a new box asks, in order, when there are contacts."""
 LOST = 4
 """A request that is lost is repeated by itself, so more than one has to be lost."""
@@ -88,6 +91,40 @@ async def test_nothing_is_asked_when_nothing_has_changed(house: Household) -> No
     for _ in range(3):
         await furnished(ana)
     assert asked_since(box, start) == []
+
+
+async def records(phone: Phone) -> tuple[PersonKeyRecord, ...]:
+    """Return the records of the person's keys that lie at the gateway."""
+    peer = phone.peer
+    async with at_home(peer._store, peer.me, now=phone.hands.now()) as gateway:
+        return await gateway.person_keys()
+
+
+async def test_the_person_key_lies_at_the_gateway_for_devices_and_kit(house: Household) -> None:
+    ana = await house.phone("Ana", await house.box())
+    vault, me = ana.peer._store.vault, ana.peer.me
+
+    [record] = await records(ana)
+
+    assert record.stands_on(me.card)
+    assert open_record(record, me.identity.device) == me.identity.person_key
+    seed = vault.seed()
+    assert seed is not None
+    assert open_for_recovery(record, recovery_box(seed)) == me.identity.person_key
+
+
+async def test_a_person_key_that_is_not_here_is_learned_from_the_gateway(house: Household) -> None:
+    ana = await house.phone("Ana", await house.box())
+    store, key = ana.peer._store, ana.peer.me.identity.person_key
+    with store.transaction() as db:
+        db.execute("DELETE FROM own_keys WHERE name IN ('person/1', 'recovery', 'seed')")
+        store.vault.keep_person_key(PersonKey(1, bytes(32)))
+    assert not ana.peer.me.has_person_key
+
+    await furnished(ana)
+
+    assert ana.peer.me.identity.person_key == key
+    assert store.vault.recovery_public() is not None
 
 
 async def test_told_again_the_gateway_is_as_before(house: Household) -> None:
