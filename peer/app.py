@@ -25,6 +25,7 @@ from peer.people.contacts import Contact, Contacts
 from peer.people.freshness import Freshness
 from peer.people.lanes import Lanes
 from peer.people.pairing import Ask, Pairing
+from peer.recovery.kit import KitKeeping
 from peer.store import Store, open_store
 from peer.watching import AWAY, Arrived, Away, Event, Here, Missing, Moved, Watch
 from peer.ways.furnishing import at_home
@@ -124,6 +125,11 @@ class Peer:
     def person(self) -> PersonId:
         """Who the person is."""
         return self.me.person
+
+    @property
+    def kit(self) -> KitKeeping:
+        """The person's recovery kit."""
+        return KitKeeping(self._store, self.me, now=self._now)
 
     # The gateway
 
@@ -329,6 +335,8 @@ class Peer:
         return {
             "name": me.name,
             "person": me.person.text,
+            "kit_checked": self.kit.checked is not None,
+            "seed_on_phone": self.kit.seed_is_here,
             "gateway": gateway,
             "places": [str(one) for one in home.places] if home else [],
             "mailbox": mailbox,

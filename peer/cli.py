@@ -23,6 +23,7 @@ from peer.codes.errors import CodesError
 from peer.codes.picture import read_code
 from peer.codes.qr import write
 from peer.command import command, program
+from peer.commands import kit
 from peer.commands.call import DONE, FAILED, INTERRUPTED, Call, Commands
 from peer.console import Screen, screen
 from peer.errors import NoSuchFile, PeerError, TooLarge
@@ -108,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
             "--unverified", action="store_true", help="compare nothing; both sides must say so"
         )
     _contact_commands(commands.group("contacts", _contacts, "the people you know"))
+    kit.add_to(commands)
     send = add("send", _send, "send a letter")
     send.add_argument("name", help="to whom")
     send.add_argument("text", nargs="*", help="what to say; without it, standard input is read")

@@ -92,6 +92,9 @@ class Screen(Protocol):
     async def sure(self, question: str) -> bool:
         """Ask before something is lost. No answer is no."""
 
+    async def word(self, question: str) -> str:
+        """Ask for something that is typed; empty if nothing is."""
+
 
 class ForPeople:
     """Sentences on a terminal, or wherever the output goes."""
@@ -123,14 +126,21 @@ class ForPeople:
         """Ask."""
         return await self._yes(f"{question} [y/N] ")
 
+    async def word(self, question: str) -> str:
+        """Ask."""
+        return (await self._typed(f"{question} ") or "").strip()
+
     async def _yes(self, question: str) -> bool:
+        return is_yes(await self._typed(question))
+
+    async def _typed(self, question: str) -> str | None:
         self._out.write(question)
         self._out.flush()
         self._lines.forget()
         line = await self._lines.next()
         if line is None:
             self._out.write("\n")
-        return is_yes(line)
+        return line
 
 
 class ForPrograms:
@@ -161,6 +171,21 @@ class ForPrograms:
         """Write the question and read the answer."""
         self.tell("question", "", question=question)
         return is_yes(await self._lines.next())
+
+    async def word(self, question: str) -> str:
+        """Write the question and read the answer, as it stands or as {"answer": …}."""
+        self.tell("question", "", question=question)
+        return answer_in(await self._lines.next())
+
+
+def answer_in(line: str | None) -> str:
+    """Return what was answered: the line, or the text under "answer" in a JSON object."""
+    try:
+        value = json.loads(line or "")
+    except (ValueError, RecursionError):
+        return (line or "").strip()
+    answer = value.get("answer") if isinstance(value, dict) else None
+    return answer.strip() if isinstance(answer, str) else (line or "").strip()
 
 
 def is_yes(line: str | None) -> bool:

@@ -18,6 +18,9 @@ PeerError
 ├── Blocked             somebody whom we have blocked
 ├── NothingToSend       a letter with nothing in it
 ├── TooLarge            it does not fit into a letter
+├── MistypedWord        a word of a kit that is none, or does not fit the others; it is named
+├── WrongKit            the kit of somebody else, or of nobody here
+├── KitGone             the recovery seed is not on this phone any more
 ├── NoSuchFile          a file that cannot be read
 └── CannotSave          a file that came cannot be written
 
@@ -157,6 +160,42 @@ class TooLarge(PeerError):
     """It does not fit into a letter."""
 
     code = "too-large"
+
+
+class MistypedWord(PeerError):
+    """A word of a kit is none of the list, or the words do not fit together.
+
+    Attributes:
+        number: which word, counted from 1; None if it cannot be told.
+        nearest: words that may have been meant.
+    """
+
+    code = "mistyped-word"
+
+    def __init__(
+        self, sentence: str, *, number: int | None = None, nearest: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(sentence)
+        self.number = number
+        self.nearest = nearest
+
+
+class WrongKit(PeerError):
+    """A whole kit, and not that of the person it is used for; nothing was made of it."""
+
+    code = "wrong-kit"
+
+
+class KitGone(PeerError):
+    """The recovery seed is not on this phone any more: only the kit has it."""
+
+    code = "kit-gone"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the recovery seed was wiped from this phone, or never was on it; only your kit has"
+            " it now. If the kit is lost too, choose friends who help while you still have a device"
+        )
 
 
 class NoSuchFile(PeerError):

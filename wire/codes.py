@@ -7,11 +7,14 @@ contact refuses a gateway's code and says so (docs/protocol.md §3.1).
     HPG1:  version, gateway key 32, secret 16, expiry 4, place                phone with gateway
     HPC1:  version, person id 32, commitment 16, slot 16, expiry 4,
            gateway fingerprint 16, place                                     a contact
-    HPD1:  reserved for a further device          HPK1:  reserved for the recovery kit
+    HPK1:  version, seed 16, person id 32, then gateway key 32 and at most two
+           places, each after its length 1                                   a recovery kit
+    HPD1:  reserved for a further device
 """
 
 import base64
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,6 +29,11 @@ COMMITMENT_BYTES: Final = 16
 FINGERPRINT_BYTES: Final = 16
 MAX_CODE: Final = 512
 """Characters of the longest code that is looked at."""
+SEED_BYTES: Final = 16
+MAX_KIT_PLACES: Final = 2
+MAX_KIT_BYTES: Final = 160
+"""Bytes of a kit's code with version and check: 53 modules on a side, which a phone reads from a
+sheet of paper at arm's length."""
 GATEWAY_CODE_SECONDS: Final = 120
 CONTACT_CODE_SECONDS: Final = 600
 
@@ -123,6 +131,82 @@ class ContactCode:
             raw[68:84],
             Place.decode(raw[84:]),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class KitCode:
+    """The recovery kit: all of a person, and where her mailbox was when it was printed.
+
+    Whoever reads it is the person. It never expires.
+    """
+
+    PREFIX = "HPK1"
+
+    seed: bytes = field(repr=False)
+    """The recovery seed, 16 bytes."""
+    person: PersonId
+    """Whose it is: the root key that follows from the seed must be this person's."""
+    gateway: GatewayId | None = None
+    places: tuple[Place, ...] = ()
+    """Where the gateway was; a hint, at most two."""
+
+    def __post_init__(self) -> None:
+        _check_sizes((self.seed, SEED_BYTES), expires=0)
+        if len(self.places) > MAX_KIT_PLACES or (self.places and self.gateway is None):
+            raise Malformed("a kit names at most two places, of one gateway")
+        if len(self._content()) + 1 + _CHECK_BYTES > MAX_KIT_BYTES:
+            raise Malformed(f"a kit has at most {MAX_KIT_BYTES} bytes")
+
+    @classmethod
+    def of(
+        cls,
+        seed: bytes,
+        person: PersonId,
+        *,
+        gateway: GatewayId | None = None,
+        places: Iterable[Place] = (),
+    ) -> "KitCode":
+        """Make the kit's code, with as many of the places as it has room for."""
+        kit = cls(seed, person, gateway)
+        for place in places if gateway is not None else ():
+            try:
+                kit = cls(seed, person, gateway, (*kit.places, place))
+            except Malformed:  # too long, or enough of them
+                continue
+        return kit
+
+    def text(self) -> str:
+        """Return the code as it is shown and copied."""
+        return _text(self.PREFIX, self._content())
+
+    @classmethod
+    def parse(cls, text: str) -> "KitCode":
+        """Read a code that was scanned or typed.
+
+        Raises:
+            WrongCode: a code of another kind, which is named.
+            UnknownVersion: a newer code.
+            Malformed: no code, or one that was cut or mistyped.
+        """
+        raw = _raw(text, wanted=cls.PREFIX, least=48)
+        seed, person, rest = raw[:16], PersonId(raw[16:48]), raw[48:]
+        if not rest:
+            return cls(seed, person)
+        gateway, places = GatewayId(rest[:32]), []
+        rest = rest[32:]
+        while rest:
+            length, rest = rest[0], rest[1:]
+            places.append(Place.decode(rest[:length]))
+            rest = rest[length:]
+        return cls(seed, person, gateway, tuple(places))
+
+    def _content(self) -> bytes:
+        raw = self.seed + self.person.raw
+        if self.gateway is not None:
+            raw += self.gateway.raw
+        for place in map(Place.encode, self.places):
+            raw += len(place).to_bytes(2, "big")[1:] + place
+        return raw
 
 
 def looks_like_code(text: str) -> bool:

@@ -43,7 +43,9 @@ class UnknownFormat(CodesError):
     code = "unknown-format"
 
     def __init__(self, path: Path, *, known: Sequence[str]) -> None:
-        super().__init__(f"the name {path} should end in {', '.join(known[:-1])} or {known[-1]}")
+        *others, last = known
+        ending = f"{', '.join(others)} or {last}" if others else last
+        super().__init__(f"the name {path} should end in {ending}")
         self.path = path
 
 

@@ -68,12 +68,13 @@ def write(text: str, path: Path) -> None:
         raise UnknownFormat(path, known=tuple(_WRITERS))
     picture = writer(text)
     try:
-        _replace(path, picture)
+        replace_file(path, picture)
     except OSError as error:
         raise CannotWrite(path, error.strerror or type(error).__name__) from error
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file that its owner alone may read; it appears whole or not at all."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

@@ -48,6 +48,7 @@ from peer.keys.primitives import Encapsulation, Exchange, Random, seal
 from peer.keys.ratchet import HEADER, DoubleRatchet
 from peer.keys.sessions import Agreement, Party, Prekeys, SetUp, about, initiate
 from peer.keys.signed_items import SignedItem, write_item
+from peer.keys.words import words_of
 from wire.card import (
     NO_PREVIOUS,
     Card,
@@ -135,6 +136,14 @@ def keys() -> list[Case]:
                 "seed": someone.seed.hex(),
                 "root_public": bytes(key.verify_key).hex(),
                 "person": someone.identity.person.raw.hex(),
+            }
+        )
+        cases.append(
+            {
+                "name": f"the words of {name}’s kit",
+                "kind": "words",
+                "seed": someone.seed.hex(),
+                "words": " ".join(words_of(someone.seed)),
             }
         )
         person_key = someone.identity.person_key

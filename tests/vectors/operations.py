@@ -15,7 +15,7 @@ from wire.auth import Channel, LaneOpening, Login
 from wire.card import Card, FreshnessNote, Signed
 from wire.certificate import check_extension, identity_extension
 from wire.codec import Value, decode
-from wire.codes import ContactCode, GatewayCode, fingerprint
+from wire.codes import ContactCode, GatewayCode, KitCode, fingerprint
 from wire.errors import Malformed, WireError
 from wire.frames import (
     Ack,
@@ -171,6 +171,18 @@ def _gateway_code(given: Json) -> Json:
         "secret": code.secret.hex(),
         "expires": code.expires,
         "place": str(code.place),
+        "text": code.text(),
+    }
+
+
+@operation("kit-code")
+def _kit_code(given: Json) -> Json:
+    code = KitCode.parse(given["text"])
+    return {
+        "seed": code.seed.hex(),
+        "person": code.person.raw.hex(),
+        "gateway": code.gateway.raw.hex() if code.gateway else "",
+        "places": [str(place) for place in code.places],
         "text": code.text(),
     }
 

@@ -18,6 +18,7 @@ from peer.keys.primitives import Encapsulation, Exchange
 from peer.keys.ratchet import DoubleRatchet, SkippedKey
 from peer.keys.sessions import Party, PrekeySecrets, SetUp, about, respond
 from peer.keys.signed_items import read_item
+from peer.keys.words import seed_of, words_of
 from tests.vectors.make_keys import CONTENTS, FILES, FOLDER, stream
 from wire.card import Card
 from wire.codes import ContactCode
@@ -58,6 +59,9 @@ def test_keys_are_derived_as_written(case: Case) -> None:
                 public = bytes(root_key(_raw(case, "seed")).verify_key)
                 assert public == _raw(case, "root_public")
                 assert PersonId.of_root(public).raw == _raw(case, "person")
+            case "words":
+                assert " ".join(words_of(_raw(case, "seed"))) == case["words"]
+                assert seed_of(case["words"].split()) == _raw(case, "seed")
             case "box":
                 assert PersonKey(1, _raw(case, "seed")).box.public == _raw(case, "box_public")
             case "pair":

@@ -8,7 +8,7 @@ from tests.vectors.cases import Cases
 from tests.wire.people import birth, device, exchange, named, public, signing
 from wire.auth import Channel, LaneOpening, Login
 from wire.codec import Value, encode
-from wire.codes import ContactCode, GatewayCode, fingerprint
+from wire.codes import ContactCode, GatewayCode, KitCode, fingerprint
 from wire.frames import (
     Ack,
     Bye,
@@ -282,11 +282,34 @@ def codes() -> Cases:
     for name, wrong in bad.items():
         cases.bad(f"gateway: {name}", "gateway-code", text=wrong)
     cases.bad("contact: cut", "contact-code", text=other[:-3])
+    _kits(cases)
     cases.good("of a gateway", "gateway-fingerprint", gateway=GATEWAY.raw)
     for number in range(4):
         parts = [b"vector", bytes([number])]
         cases.good(f"check code {number}", "check-code", parts=parts)
     return cases
+
+
+def _kits(cases: Cases) -> None:
+    seed, person = named("seed", 16), PersonId.of_root(public("root"))
+    near, far = Place("192.0.2.7"), Place("box.example", 8443)
+    kits = {
+        "a kit of somebody without a gateway": KitCode(seed, person),
+        "a kit without a place": KitCode(seed, person, GATEWAY),
+        "a kit": KitCode(seed, person, GATEWAY, (near, far)),
+    }
+    for name, kit in kits.items():
+        cases.good(name, "kit-code", text=kit.text())
+    raw = base64.b32decode(kit.text()[5:] + "=" * (-len(kit.text()[5:]) % 8))[1:-2]
+    bad = {
+        "cut": kit.text()[:-3],
+        "half a gateway": _coded("HPK1", 1, raw[:60]),
+        "a place that is longer than it says": _coded("HPK1", 1, raw[:80] + b"\x06" + raw[81:]),
+        "three places": _coded("HPK1", 1, raw + raw[80:88]),
+        "more than 160 bytes": _coded("HPK1", 1, raw[:80] + b"\x4d" + b"\x01\x11\x51" + b"a" * 74),
+    }
+    for name, wrong in bad.items():
+        cases.bad(f"kit: {name}", "kit-code", text=wrong)
 
 
 def _coded(prefix: str, version: int, raw: bytes, *, check: str | None = None) -> str:

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from tests.wire.hostile import refuses_with_only
 from tests.wire.people import named, public
 from tests.wire.strategies import places, raw16, raw32, times
-from wire.codes import ContactCode, GatewayCode, fingerprint, kind_of, looks_like_code
+from wire import codes
+from wire.codes import (
+    ContactCode,
+    GatewayCode,
+    KitCode,
+    fingerprint,
+    kind_of,
+    looks_like_code,
+)
 from wire.errors import Malformed, UnknownVersion, WrongCode
 from wire.ids import GatewayId, PersonId, SlotId
 from wire.places import Place
@@ -110,3 +118,44 @@ def test_a_code_has_parts_of_one_size() -> None:
         ContactCode(CONTACT.person, bytes(15), CONTACT.slot, 1, CONTACT.gateway, CONTACT.place)
     with pytest.raises(Malformed):
         ContactCode(CONTACT.person, bytes(16), CONTACT.slot, 1, bytes(32), CONTACT.place)
+
+
+KIT = KitCode(named("seed", 16), PersonId.of_root(public("root")), GATEWAY.gateway)
+
+
+@given(raw16, raw32.map(PersonId), raw32.map(GatewayId), st.lists(places, max_size=4))
+def test_a_kit_takes_as_many_places_as_it_has_room_for(
+    seed: bytes, person: PersonId, gateway: GatewayId, where: list[Place]
+) -> None:
+    kit = KitCode.of(seed, person, gateway=gateway, places=where)
+
+    assert KitCode.parse(kit.text()) == kit
+    assert len(kit.text()) <= 5 + 160 * 8 // 5 + 1
+    assert len(kit.places) <= 2
+    assert set(kit.places) <= set(where)
+
+
+def test_a_kit_may_lack_a_gateway() -> None:
+    kit = KitCode.of(KIT.seed, KIT.person, places=[Place("192.0.2.7")])
+
+    assert KitCode.parse(kit.text()) == kit == KitCode(KIT.seed, KIT.person)
+    with pytest.raises(Malformed):
+        KitCode(KIT.seed, KIT.person, None, (Place("192.0.2.7"),))
+    with pytest.raises(Malformed):
+        KitCode(KIT.seed[:15], KIT.person)
+    with pytest.raises(Malformed):
+        KitCode(KIT.seed, KIT.person, KIT.gateway, (Place("a.b" + ".c" * 60),))
+
+
+@given(st.binary(max_size=150))
+def test_any_bytes_are_a_kit_or_refused(raw: bytes) -> None:
+    text = codes._text("HPK1", KIT.seed + KIT.person.raw + raw)
+
+    refuses_with_only(lambda _: KitCode.parse(text), b"", ALLOWED)
+
+
+def test_the_seed_of_a_kit_is_not_printed() -> None:
+    assert "seed" not in repr(KIT)
+    with pytest.raises(WrongCode) as refused:
+        GatewayCode.parse(KIT.text())
+    assert refused.value.found == "a recovery kit"
