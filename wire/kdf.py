@@ -6,10 +6,12 @@ length, so that no input of one kind can be taken for another (docs/protocol.md 
 
 import hashlib
 import hmac
+from functools import lru_cache
 
 _SHA256_BYTES = 32
 
 
+@lru_cache(maxsize=256)
 def domain(name: str) -> bytes:
     """Return the prefix that separates the use `name` from every other use."""
     return b"homepost/" + name.encode("ascii") + b"/1\0"
@@ -17,7 +19,10 @@ def domain(name: str) -> bytes:
 
 def framed(name: str, *parts: bytes) -> bytes:
     """Return `parts` under `name`, each preceded by its length in eight bytes, big-endian."""
-    return domain(name) + b"".join(map(preceded, parts))
+    pieces = [domain(name)]
+    for part in parts:
+        pieces += (len(part).to_bytes(8, "big"), part)
+    return b"".join(pieces)
 
 
 def preceded(part: bytes) -> bytes:

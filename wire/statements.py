@@ -4,7 +4,7 @@ Every statement lists everything; nothing is inherited from the one before. What
 needs that one statement alone; `card.py` judges where it may stand (docs/protocol.md §10.1).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
@@ -72,14 +72,12 @@ class DeviceEntry:
     key: DeviceKey
     exchange_key: bytes
     role: Role = Role.PHONE
+    id: DeviceId = field(init=False, compare=False)
+    """The short id that items and packets carry."""
 
     def __post_init__(self) -> None:
         check_exchange_key(self.exchange_key)
-
-    @property
-    def id(self) -> DeviceId:
-        """The short id that items and packets carry."""
-        return self.key.device
+        object.__setattr__(self, "id", self.key.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +183,11 @@ class Signed:
     statement: Statement
     body: bytes
     signature: bytes
+    hash: bytes = field(init=False, repr=False, compare=False)
+    """What the next statement's `prev` must be."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hash", hash32("card", self.body))
 
     @classmethod
     def make(cls, statement: Statement, key: SigningKey) -> "Signed":
@@ -204,11 +207,6 @@ class Signed:
         if not unchanged:
             raise ValueError("the statement would be read as another one")
         return signed
-
-    @property
-    def hash(self) -> bytes:
-        """What the next statement's `prev` must be."""
-        return hash32("card", self.body)
 
     def encode(self) -> bytes:
         """Return the message."""

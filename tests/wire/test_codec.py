@@ -47,6 +47,44 @@ def test_whatever_is_read_is_in_its_one_spelling(data: bytes) -> None:
     assert encode(value) == data
 
 
+def read_slowly(data: bytes) -> Value:
+    """Decode with cbor2, encode again and compare."""
+    stream = io.BytesIO(data)
+    try:
+        value: Value = cbor2.CBORDecoder(stream).decode()
+        spelled = encode(value)
+    except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise Malformed(str(error)) from None
+    if spelled != data:
+        raise Malformed("another spelling")
+    return value
+
+
+@given(st.one_of(st.binary(max_size=24), values.map(encode).flatmap(damaged)))
+@example(bytes.fromhex("18 17"))
+@example(bytes.fromhex("19 00ff"))
+@example(bytes.fromhex("1b 00000000ffffffff"))
+@example(bytes.fromhex("3b 8000000000000000"))
+@example(bytes.fromhex("62 c328"))
+@example(bytes.fromhex("63 65cc81"))
+@example(bytes.fromhex("a2 01 00 00 00"))
+@example(bytes.fromhex("a1 20 00"))
+@example(bytes.fromhex("a1 f5 00"))
+@example(bytes.fromhex("f7"))
+@example(bytes.fromhex("c0 00"))
+@example(bytes.fromhex("5f 41 00 ff"))
+def test_what_is_read_is_what_decoding_encoding_and_comparing_takes(data: bytes) -> None:
+    """BI-04: the quick reader and the slow way agree on every byte string."""
+    try:
+        wanted = read_slowly(data)
+    except Malformed:
+        with pytest.raises(Malformed):
+            read(data)
+        return
+    found = read(data)
+    assert (found, type(found)) == (wanted, type(wanted))
+
+
 @given(values.map(encode).flatmap(damaged))
 def test_damaged_bytes_are_malformed_and_nothing_worse(data: bytes) -> None:
     refuses_with_only(read, data, ALLOWED)

@@ -20,7 +20,7 @@ from wire.errors import Malformed, UnknownVersion, WrongCode
 from wire.ids import GatewayId, PersonId, SlotId
 from wire.places import Place
 
-GATEWAY = GatewayCode(GatewayId(public("gateway")), named("secret", 16), 1, Place("192.0.2.7"))
+GATEWAY = GatewayCode(GatewayId(public("gateway")), named("secret", 16), 2, Place("192.0.2.7"))
 CONTACT = ContactCode(
     PersonId.of_root(public("root")),
     named("commitment", 16),
