@@ -175,7 +175,7 @@ def open_envelope(
     plaintext = _opened(body[1:], keys, _about(sender, recipient, parcel), sender, recipient)
     length = int.from_bytes(plaintext[:4], "big")
     inner, padding = plaintext[4 : 4 + length], plaintext[4 + length :]
-    if len(inner) != length or any(padding):
+    if len(inner) != length or padding.count(0) != len(padding):
         raise Malformed("an envelope that was not padded with zeros")
     envelope = Envelope.decode(inner)
     if envelope.author != sender:
@@ -233,11 +233,12 @@ def split_first_packet(raw: bytes) -> tuple[bytes, bytes]:
 
 
 def _packet(value: Value) -> Packet:
-    if not isinstance(value, list) or len(value) != 3:
-        raise Malformed("a packet is a list of three")
-    fields = Fields(dict(enumerate(value)), what="packet")
-    device = DeviceId(fields.raw(0))
-    return Packet(device, fields.integer(1, low=0, high=255), fields.raw(2, limit=PACKET_LIMIT))
+    match value:
+        case [bytes(device), int(kind), bytes(raw)] if type(kind) is int and 0 <= kind <= 255:
+            if len(raw) > PACKET_LIMIT:
+                raise Malformed(f"a packet has more than {PACKET_LIMIT} bytes")
+            return Packet(DeviceId(device), kind, raw)
+    raise Malformed("a packet is a device, a kind from 0 to 255, and a byte string")
 
 
 def _position_value(position: Position) -> Value:
@@ -245,14 +246,11 @@ def _position_value(position: Position) -> Value:
 
 
 def _position(value: list[Value]) -> Position:
-    if len(value) != 3:
-        raise Malformed("a card's position is a list of three")
-    fields = Fields(dict(enumerate(value)), what="card position")
-    return Position(
-        fields.integer(0, low=1, high=MAX_NUMBER),
-        fields.integer(1, low=0, high=MAX_NUMBER),
-        fields.raw(2, size=HASH_BYTES),
-    )
+    match value:
+        case [int(epoch), int(seq), bytes(hash_)] if type(epoch) is int and type(seq) is int:
+            if 1 <= epoch <= MAX_NUMBER and 0 <= seq <= MAX_NUMBER and len(hash_) == HASH_BYTES:
+                return Position(epoch, seq, hash_)
+    raise Malformed("a card's position is its epoch, its number and a hash")
 
 
 def _about(sender: PersonId, recipient: PersonId, parcel: ParcelId) -> bytes:

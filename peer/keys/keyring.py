@@ -1,36 +1,70 @@
 """Our own keys together with what we share with each contact."""
 
-from peer.keys.person import BoxKey, PairKey
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from peer.keys.person import BoxKey, PairKey, PersonKey
 from peer.keys.sessions import Party
 from peer.keys.vault import Vault
 from wire.card import Card
+from wire.ids import PersonId
+
+_MAX_REMEMBERED: Final = 256
+"""Contacts whose pair keys are remembered."""
+
+
+@dataclass(slots=True)
+class _Pairing:
+    """The pair keys that follow from some rows, each derived when it is first wanted."""
+
+    rows: tuple[tuple[object, ...], ...] = field(repr=False)
+    card: BoxKey
+    parts: list[tuple[PersonKey, BoxKey, bytes]] = field(repr=False)
+    keys: list[PairKey] = field(repr=False, default_factory=list)
 
 
 class Keyring:
-    """The vault, and the keys that follow from what lies in it."""
+    """The vault, and the keys that follow from what lies in it.
+
+    What lies in the vault is read anew each time, for another process may have changed it; what
+    follows from it by reckoning alone is remembered.
+    """
 
     def __init__(self, vault: Vault) -> None:
         self.vault = vault
         self.identity = vault.identity()
-
-    @property
-    def party(self) -> Party:
-        """This device as one end of a session."""
         device = self.identity.device
-        return Party(self.identity.person, device.key, device.exchange.public)
+        self.party = Party(self.identity.person, device.key, device.exchange.public)
+        """This device as one end of a session."""
+        self._pairings: dict[PersonId, _Pairing] = {}
 
-    def pair_keys(self, card: Card, *, now: float) -> list[PairKey]:
-        """Return all keys shared with a person, first the one to seal with.
+    def pair_keys(self, card: Card, *, now: float) -> Iterator[PairKey]:
+        """Return all keys shared with a person, first the one to seal with, inside a transaction.
 
         Older box keys are tried too: what was sealed before a revocation is still on its way.
         """
         current = BoxKey(card.person, card.person_generation, card.person_public)
-        self.vault.keep_box(current, now=now)
-        others = [one for one in self.vault.boxes(card.person) if one != current]
-        own, secrets = self.vault.person_keys(), self.vault.pair_secrets(card.person)
+        pairing = self._pairings.get(card.person)
+        rows = self.vault.pairing(card.person)
+        if pairing is None or pairing.rows != rows or pairing.card != current:
+            self.vault.keep_box(current, now=now)
+            pairing = _Pairing(self.vault.pairing(card.person), current, self._parts(current))
+            if len(self._pairings) >= _MAX_REMEMBERED:
+                self._pairings.clear()
+            self._pairings[card.person] = pairing
+        return self._keys(pairing)
+
+    def _parts(self, current: BoxKey) -> list[tuple[PersonKey, BoxKey, bytes]]:
+        others = [one for one in self.vault.boxes(current.person) if one != current]
+        own, secrets = self.vault.person_keys(), self.vault.pair_secrets(current.person)
         return [
-            PairKey.of(self.identity.person, key, theirs=box, shared=shared)
-            for box in (current, *others)
-            for key in own
-            for shared in secrets
+            (key, box, shared) for box in (current, *others) for key in own for shared in secrets
         ]
+
+    def _keys(self, pairing: _Pairing) -> Iterator[PairKey]:
+        for place, (key, box, shared) in enumerate(pairing.parts):
+            if place == len(pairing.keys):
+                made = PairKey.of(self.identity.person, key, theirs=box, shared=shared)
+                pairing.keys.append(made)
+            yield pairing.keys[place]

@@ -85,7 +85,13 @@ class NumberTable(Table):
             " WHERE parcel = x''",
             (person.raw, device.raw, number, parcel, now),
         )
-        self._raise_floor(person, device)
+        in_order = self._db.execute(  # the next one and none beyond it: nothing to look through
+            "UPDATE senders SET floor = ?3"
+            " WHERE person = ?1 AND device = ?2 AND floor = ?3 - 1 AND highest = ?3",
+            (person.raw, device.raw, number),
+        ).rowcount
+        if not in_order:
+            self._raise_floor(person, device)
 
     def keep_gone(self, person: PersonId, device: DeviceId, ranges: tuple[Range, ...]) -> None:
         """Note what its sender can send no more; should it come all the same it is opened."""

@@ -5,7 +5,7 @@
 A failure at any place leaves every key as it was (docs/protocol.md §8.4).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from peer.keys.envelope import (
     Envelope,
@@ -125,14 +125,14 @@ class Opener:
         if sender.device(envelope.device) is not None:  # else anybody's word makes rows without end
             self._keys.vault.numbers.saw_number(sender.person, envelope.device, envelope.number)
         try:
-            with self._keys.vault.all_or_nothing():
-                return self._open(envelope, hash16("received", body), sender=sender, now=now)
+            return self._open(envelope, hash16("received", body), sender=sender, now=now)
         except Damaged:
             raise
         except (KeysError, WireError) as error:
             return Refused(error.code, str(error), envelope.device, envelope.number, envelope.mine)
 
     def _open(self, envelope: Envelope, received: bytes, *, sender: Card, now: float) -> Received:
+        """Open an envelope; all that may refuse it comes before the first key is changed."""
         device = sender.device(envelope.device)
         if device is None:
             raise DeviceUnknown("it comes from a device that is not on the card")
@@ -227,14 +227,7 @@ class Opener:
         return _Step(session, opened, message, accepted=set_up, accepted_hash=fingerprint)
 
     def _keep_step(self, step: _Step, *, now: float) -> Session:
-        session = replace(
-            step.session,
-            state=step.opened.state,
-            set_up=None,
-            heard=now,
-            unanswered=0,
-            unsaid=step.session.unsaid + 1,
-        )
+        session = step.session.answered(step.opened.state, now=now)
         self._keys.vault.sessions.keep(session)
         self._keys.vault.sessions.keep_skipped(session.id, step.opened.skipped, now=now)
         if step.skipped_used:

@@ -48,21 +48,20 @@ class Device:
 
     signing: SigningKey = field(repr=False)
     exchange: Exchange
+    key: DeviceKey = field(init=False, compare=False)
+    """The public half of dk: the device's name on the card."""
+    id: DeviceId = field(init=False, compare=False)
+    """The device's short name in envelopes and items."""
+
+    def __post_init__(self) -> None:
+        key = DeviceKey(bytes(self.signing.verify_key))
+        object.__setattr__(self, "key", key)
+        object.__setattr__(self, "id", key.device)
 
     @classmethod
     def generate(cls, random: Random) -> "Device":
         """Make the keys of a new device."""
         return cls(SigningKey(random(KEY_BYTES)), Exchange.generate(random))
-
-    @property
-    def key(self) -> DeviceKey:
-        """The public half of dk: the device's name on the card."""
-        return DeviceKey(bytes(self.signing.verify_key))
-
-    @property
-    def id(self) -> DeviceId:
-        """The device's short name in envelopes and items."""
-        return self.key.device
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +105,9 @@ class PairKey:
     """K: what two persons share under one pair of generations. Never a key itself."""
 
     secret: bytes = field(repr=False)
+    _children: dict[tuple[str, PersonId, PersonId], bytes] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     @classmethod
     def of(
@@ -135,4 +137,8 @@ class PairKey:
 
     def child(self, purpose: Purpose, *, sender: PersonId, recipient: PersonId) -> bytes:
         """Return the key (32 bytes) of one purpose in one direction."""
-        return hkdf(self.secret, info=framed(f"friend-{purpose}", sender.raw, recipient.raw))
+        name = (purpose, sender, recipient)
+        if name not in self._children:
+            info = framed(f"friend-{purpose}", sender.raw, recipient.raw)
+            self._children[name] = hkdf(self.secret, info=info)
+        return self._children[name]

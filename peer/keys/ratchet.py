@@ -9,8 +9,10 @@ stores it in the transaction that also keeps the message; a step that fails retu
 stored state stays byte for byte what it was. Keys of messages that were skipped are handed out to
 be stored in rows of their own, for there may be a thousand.
 
-Underneath is the library `doubleratchet`, whose coroutines never wait and are run to their end at
-once. Replace it by writing these five methods over another one (docs/protocol.md §6.6).
+Whatever begins a chain is done by the library `doubleratchet`, whose coroutines never wait and are
+run to their end at once. The further messages of a chain, which most are, need two HMACs and no
+library: they are stepped here (`peer.keys.ratchet_state`), and a test lets the library open each of
+them. Replace the library by writing these five methods over another one (docs/protocol.md §6.6).
 
 Source: Perrin, Marlinspike, "The Double Ratchet Algorithm", revision 1, §3, §5.2.
 """
@@ -23,12 +25,10 @@ from functools import lru_cache
 from typing import Any, Final, Protocol, TypeVar
 
 import doubleratchet
-from doubleratchet.models import SkippedMessageKeyModel
 
-from peer.keys.errors import Broken, Damaged, Duplicate, TooFarAhead
+from peer.keys.errors import Broken, Duplicate, TooFarAhead
 from peer.keys.primitives import Exchange, Random, seal, system_random, unseal
-from wire.codec import Value, decode, encode
-from wire.errors import Malformed
+from peer.keys.ratchet_state import Chain, State
 from wire.kdf import framed, hkdf
 
 MAX_SKIPPED: Final = 1000
@@ -39,7 +39,6 @@ Letters travel by two ways, so a gap is normal; a thousand keys take 0.2 ms to d
 HEADER: Final = struct.Struct(">32sII")
 """Ratchet key (32), length of the chain before (4), number in this chain from 0 (4)."""
 
-_STATE_LIMIT: Final = 512
 _CHAIN_CONSTANT: Final = b"\x02\x01"
 """HMAC of 2 is the next chain key, HMAC of 1 the message key, as the source recommends."""
 
@@ -133,6 +132,7 @@ class DoubleRatchet:
     """
 
     def __init__(self, random: Random = system_random) -> None:
+        self._random = random
         self._parts = _parts(random)
 
     def begin(self, secret: bytes, *, their_key: bytes, plaintext: bytes, about: bytes) -> Sealed:
@@ -163,31 +163,62 @@ class DoubleRatchet:
 
     def seal(self, state: bytes, plaintext: bytes, *, about: bytes) -> Sealed:
         """See `Ratchet.seal`."""
-        ratchet = _Library.from_model(_unpack(state, skipped=None), **self._parts)
-        message = _run(ratchet.encrypt_message(plaintext, about))
-        return Sealed(_pack(ratchet.model), _written(message))
+        before = State.load(state)
+        chain, key = before.sending.step()
+        header = HEADER.pack(before.own_public, before.previous or 0, before.sending.length)
+        bound = _bound(about, header)
+        message = header + seal(key, plaintext, about=bound, random=self._random)
+        return Sealed(before.sent(chain).save(), message)
 
     def open(
         self, state: bytes, message: bytes, *, about: bytes, skipped: SkippedKey | None = None
     ) -> Opened:
         """See `Ratchet.open`."""
-        model, read = _unpack(state, skipped=skipped), _read(message)
-        if skipped is None:
-            _refuse_leap(model, read.header)
-        ratchet = _Library.from_model(model, **self._parts)
-        plaintext = _guarded(ratchet.decrypt_message(read, about))
-        return _opened(ratchet.model, plaintext)
+        before, read = State.load(state), _read(message)
+        bound = _bound(about, message[: HEADER.size])
+        if skipped is not None and skipped.place == _place(read.header):
+            return Opened(state, unseal(skipped.key, read.ciphertext, about=bound), ())
+        _refuse_leap(before, read.header)
+        if before.receiving is None or read.header.ratchet_pub != before.other:
+            ratchet = _Library.from_model(_model(before), **self._parts)
+            plaintext = _guarded(ratchet.decrypt_message(read, about))
+            return _opened(ratchet.model, plaintext)
+        chain, key, passed = _reach(before.receiving, read.header)
+        plaintext = unseal(key, read.ciphertext, about=bound)
+        return Opened(before.heard(chain).save(), plaintext, passed)
 
     def place(self, message: bytes) -> Place:
         """See `Ratchet.place`."""
-        header = _read(message).header
-        return Place(header.ratchet_pub, header.sending_chain_length)
+        return _place(_read(message).header)
+
+
+def _place(header: doubleratchet.Header) -> Place:
+    return Place(header.ratchet_pub, header.sending_chain_length)
+
+
+def _bound(about: bytes, header: bytes) -> bytes:
+    return framed("ratchet-message", about, header)
+
+
+def _reach(
+    chain: Chain, header: doubleratchet.Header
+) -> tuple[Chain, bytes, tuple[SkippedKey, ...]]:
+    """Return the chain after a message in it, that message's key, and those passed on the way."""
+    if header.sending_chain_length < chain.length:
+        raise Duplicate("this message was opened before")
+    passed = []
+    while chain.length < header.sending_chain_length:
+        place = Place(header.ratchet_pub, chain.length)
+        chain, key = chain.step()
+        passed.append(SkippedKey(place, key))
+    chain, key = chain.step()
+    return chain, key, tuple(passed)
 
 
 class _Library(doubleratchet.DoubleRatchet):
     @staticmethod
     def _build_associated_data(associated_data: bytes, header: doubleratchet.Header) -> bytes:
-        return framed("ratchet-message", associated_data, HEADER.pack(*header))
+        return _bound(associated_data, HEADER.pack(*header))
 
 
 class _RootKdf(doubleratchet.KDF):
@@ -260,18 +291,17 @@ def _guarded(step: Coroutine[Any, Any, T]) -> T:
         raise TooFarAhead(f"more than {MAX_SKIPPED} messages are missing before it") from None
 
 
-def _refuse_leap(model: doubleratchet.DoubleRatchetModel, header: doubleratchet.Header) -> None:
+def _refuse_leap(before: State, header: doubleratchet.Header) -> None:
     """Bound the work of both chains together, before any of it is done.
 
     The library would give up the rest of an old chain with a warning and go on.
     """
-    steps = model.diffie_hellman_ratchet
-    chain = steps.symmetric_key_ratchet.receiving_chain
-    here = 0 if chain is None else chain.length
-    if header.ratchet_pub == steps.other_ratchet_pub:
+    here = 0 if before.receiving is None else before.receiving.length
+    if header.ratchet_pub == before.other:
         gap = header.sending_chain_length - here
     else:
-        left_behind = 0 if chain is None else header.previous_sending_chain_length - here
+        left = before.receiving is not None
+        left_behind = header.previous_sending_chain_length - here if left else 0
         gap = header.sending_chain_length + max(left_behind, 0)
     if gap > MAX_SKIPPED:
         raise TooFarAhead(f"more than {MAX_SKIPPED} messages are missing before it")
@@ -300,68 +330,42 @@ def _opened(model: doubleratchet.DoubleRatchetModel, plaintext: bytes) -> Opened
 def _pack(model: doubleratchet.DoubleRatchetModel) -> bytes:
     """Return the state without skipped keys, in a form of our own: it outlives the library."""
     steps = model.diffie_hellman_ratchet
-    chains = steps.symmetric_key_ratchet
-    return encode(
-        {
-            0: 1,
-            1: steps.own_ratchet_priv,
-            2: steps.other_ratchet_pub,
-            3: _chain_value(steps.root_chain),
-            4: _chain_value(chains.sending_chain),
-            5: _chain_value(chains.receiving_chain),
-            6: chains.previous_sending_chain_length,
-        }
-    )
+    chains, own = steps.symmetric_key_ratchet, steps.own_ratchet_priv
+    sending = _chain(chains.sending_chain)
+    if sending is None:
+        raise RuntimeError("the ratchet library began no chain to send in")
+    return State(
+        own,
+        Exchange(own).public,
+        steps.other_ratchet_pub,
+        Chain(steps.root_chain.length, steps.root_chain.key),
+        sending,
+        _chain(chains.receiving_chain),
+        chains.previous_sending_chain_length,
+    ).save()
 
 
-def _unpack(state: bytes, *, skipped: SkippedKey | None) -> doubleratchet.DoubleRatchetModel:
-    try:
-        value = decode(state, limit=_STATE_LIMIT)
-    except Malformed as error:
-        raise Damaged(f"the state of a session is not readable: {error}") from None
-    match value:
-        case {
-            0: 1,
-            1: bytes(own),
-            2: bytes(other),
-            3: [int(length), bytes(key)],
-            4: sending,
-            5: receiving,
-            6: int() | None as previous,
-        }:
-            root = doubleratchet.KDFChainModel(length=length, key=key)
-        case _:
-            raise Damaged("the state of a session has another form")
+def _chain(model: doubleratchet.KDFChainModel | None) -> Chain | None:
+    return None if model is None else Chain(model.length, model.key)
+
+
+def _model(state: State) -> doubleratchet.DoubleRatchetModel:
+    """Return the state as the library reads it."""
     chains = doubleratchet.SymmetricKeyRatchetModel(
-        sending_chain=_chain(sending),
-        receiving_chain=_chain(receiving),
-        previous_sending_chain_length=previous,
+        sending_chain=_chain_model(state.sending),
+        receiving_chain=_chain_model(state.receiving),
+        previous_sending_chain_length=state.previous,
     )
     steps = doubleratchet.DiffieHellmanRatchetModel(
-        own_ratchet_priv=own,
-        other_ratchet_pub=other,
-        root_chain=root,
+        own_ratchet_priv=state.own,
+        other_ratchet_pub=state.other,
+        root_chain=doubleratchet.KDFChainModel(length=state.root.length, key=state.root.key),
         symmetric_key_ratchet=chains,
     )
-    keys = [] if skipped is None else [_skipped_model(skipped)]
-    return doubleratchet.DoubleRatchetModel(diffie_hellman_ratchet=steps, skipped_message_keys=keys)
+    return doubleratchet.DoubleRatchetModel(diffie_hellman_ratchet=steps, skipped_message_keys=[])
 
 
-def _skipped_model(skipped: SkippedKey) -> SkippedMessageKeyModel:
-    return SkippedMessageKeyModel(
-        ratchet_pub=skipped.place.chain, index=skipped.place.number, message_key=skipped.key
-    )
-
-
-def _chain_value(chain: doubleratchet.KDFChainModel | None) -> Value:
-    return None if chain is None else [chain.length, chain.key]
-
-
-def _chain(value: Value) -> doubleratchet.KDFChainModel | None:
-    match value:
-        case None:
-            return None
-        case [int(length), bytes(key)]:
-            return doubleratchet.KDFChainModel(length=length, key=key)
-        case _:
-            raise Damaged("the state of a session has a chain of another form")
+def _chain_model(chain: Chain | None) -> doubleratchet.KDFChainModel | None:
+    if chain is None:
+        return None
+    return doubleratchet.KDFChainModel(length=chain.length, key=chain.key)

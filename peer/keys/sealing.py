@@ -1,7 +1,7 @@
 """Sealing an item for a contact: a packet for each device, all of it in one envelope."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from peer.keys.envelope import (
     Envelope,
@@ -31,6 +31,16 @@ class SealedLetter:
     parcel: ParcelId
     body: bytes = field(repr=False)
     number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A packet, and the session as it is after it."""
+
+    packet: Packet
+    session: Session
+    begun: bool = False
+    """Whether the session begins with it and has used up the device's prekeys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,27 +96,37 @@ class Sealer:
             NotForUs: no key is shared with this person.
             TooLarge: it does not fit in one parcel.
         """
-        with self._keys.vault.all_or_nothing():
-            targets = self._targets(to, own, {one.device: one for one in bundles}, now=now)
-            keys = self._keys.pair_keys(to, now=now)
-            if not keys:
-                raise NotForUs("no key is shared with this person: add the contact again")
-            plaintext, body = seal_body(item.raw, author=own.person, random=self._random)
-            envelope = Envelope(
-                own.person,
-                self._keys.identity.device.id,
-                self._keys.vault.numbers.next_number(to.person),
-                tuple(self._packet(plaintext, target, now=now) for target in targets),
-                body,
-                mine=own.position,
-                yours=to.position,
-                again=again,
-            )
-            parcel = ParcelId(self._random(ParcelId.size))
-            sealed = seal_envelope(
-                envelope, key=keys[0], recipient=to.person, parcel=parcel, random=self._random
-            )
+        targets = self._targets(to, own, {one.device: one for one in bundles}, now=now)
+        key = next(self._keys.pair_keys(to, now=now), None)
+        if key is None:
+            raise NotForUs("no key is shared with this person: add the contact again")
+        plaintext, body = seal_body(item.raw, author=own.person, random=self._random)
+        made = [self._packet(plaintext, target, now=now) for target in targets]
+        envelope = Envelope(
+            own.person,
+            self._keys.identity.device.id,
+            self._keys.vault.numbers.last_number(to.person) + 1,
+            tuple(one.packet for one in made),
+            body,
+            mine=own.position,
+            yours=to.position,
+            again=again,
+        )
+        parcel = ParcelId(self._random(ParcelId.size))
+        sealed = seal_envelope(
+            envelope, key=key, recipient=to.person, parcel=parcel, random=self._random
+        )
+        self._keep(made, to.person, number=envelope.number)
         return SealedLetter(parcel, sealed, envelope.number)
+
+    def _keep(self, made: Sequence[_Made], person: PersonId, *, number: int) -> None:
+        """Store what was used up: last of all, so that a refusal before has changed nothing."""
+        vault = self._keys.vault
+        vault.numbers.count_from(person, number)
+        for one in made:
+            vault.sessions.keep(one.session)
+            if one.begun:
+                vault.prekeys.use_bundle(one.session.person, one.session.device)
 
     def _targets(
         self, to: Card, own: Card, given: Mapping[DeviceKey, Bundle], *, now: float
@@ -145,13 +165,13 @@ class Sealer:
         bundle.verify()
         return bundle
 
-    def _packet(self, plaintext: bytes, target: _Target, *, now: float) -> Packet:
+    def _packet(self, plaintext: bytes, target: _Target, *, now: float) -> _Made:
         if target.bundle is not None:
             return self._first_packet(plaintext, target.party, target.bundle, now=now)
         assert target.choice.session is not None  # noqa: S101  # _targets lets nothing else pass
         return self._further_packet(plaintext, target.party, target.choice.session)
 
-    def _first_packet(self, plaintext: bytes, them: Party, bundle: Bundle, *, now: float) -> Packet:
+    def _first_packet(self, plaintext: bytes, them: Party, bundle: Bundle, *, now: float) -> _Made:
         us, prekeys = self._keys.party, Prekeys.of(bundle)
         set_up, agreed = initiate(
             self._keys.identity.device.exchange,
@@ -167,29 +187,23 @@ class Sealer:
             about=about(agreed.transcript, sender=us, recipient=them),
         )
         written = set_up.encode()
-        self._keys.vault.sessions.keep(
-            Session(
-                agreed.id,
-                them.person,
-                them.device,
-                agreed.transcript,
-                written,
-                sealed.state,
-                made=now,
-                unanswered=1,
-            )
+        session = Session(
+            agreed.id,
+            them.person,
+            them.device,
+            agreed.transcript,
+            written,
+            sealed.state,
+            made=now,
+            unanswered=1,
         )
-        self._keys.vault.prekeys.use_bundle(them.person, them.device)
         packet = first_packet(written, sealed.message)
-        return Packet(them.device.device, PacketKind.FIRST, packet)
+        return _Made(Packet(them.device.device, PacketKind.FIRST, packet), session, begun=True)
 
-    def _further_packet(self, plaintext: bytes, them: Party, session: Session) -> Packet:
+    def _further_packet(self, plaintext: bytes, them: Party, session: Session) -> _Made:
         bound = about(session.transcript, sender=self._keys.party, recipient=them)
         sealed = self._ratchet.seal(session.state, plaintext, about=bound)
-        self._keys.vault.sessions.keep(
-            replace(session, state=sealed.state, unanswered=session.unanswered + 1, unsaid=0)
-        )
+        kind, packet = PacketKind.ONGOING, session.id.raw + sealed.message
         if session.set_up is not None:
-            packet = first_packet(session.set_up, sealed.message)
-            return Packet(them.device.device, PacketKind.FIRST, packet)
-        return Packet(them.device.device, PacketKind.ONGOING, session.id.raw + sealed.message)
+            kind, packet = PacketKind.FIRST, first_packet(session.set_up, sealed.message)
+        return _Made(Packet(them.device.device, kind, packet), session.sent(sealed.state))

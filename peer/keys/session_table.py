@@ -1,49 +1,67 @@
 """Sessions as rows, and the keys of letters that have not come yet."""
 
+from typing import Final
+
+from peer import sqlite
 from peer.keys.errors import Damaged
 from peer.keys.ratchet import MAX_SKIPPED, Place, SkippedKey
 from peer.keys.schema import Table
 from peer.keys.sessions import Session, SessionId
 from wire.ids import DeviceKey, PersonId
 
+_MAX_READ: Final = 256
+
+Row = tuple[object, ...]
+
 
 class SessionTable(Table):
-    """All sessions of this device."""
+    """All sessions of this device.
+
+    A row is read anew for each step, because another process may have made one; what it was read as
+    is remembered together with the row, and serves again where the row is the same.
+    """
+
+    def __init__(self, connection: sqlite.Connection) -> None:
+        super().__init__(connection)
+        self._read: dict[bytes, tuple[Row, Session]] = {}
 
     def find(self, session: SessionId) -> Session | None:
         """Return a session by its id."""
         row = self._db.execute("SELECT * FROM sessions WHERE id = ?", (session.raw,)).fetchone()
-        return None if row is None else _session(row)
+        return None if row is None else self._session(row)
 
     def of_device(self, person: PersonId, device: DeviceKey) -> list[Session]:
         """Return all sessions with a device."""
         rows = self._db.execute(
             "SELECT * FROM sessions WHERE person = ? AND device = ?", (person.raw, device.raw)
         )
-        return [_session(row) for row in rows]
+        return [self._session(row) for row in rows]
 
     def keep(self, session: Session) -> None:
         """Store a session as it is after a step."""
         self._in_transaction()
-        self._db.execute(
-            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET set_up = excluded.set_up, state = excluded.state,"
-            " heard = excluded.heard, unanswered = excluded.unanswered, unsaid = excluded.unsaid,"
-            " closed = excluded.closed",
-            (
-                session.id.raw,
-                session.person.raw,
-                session.device.raw,
-                session.transcript,
-                session.set_up,
-                session.state,
-                session.made,
-                session.heard,
-                session.unanswered,
-                session.unsaid,
-                session.closed,
-            ),
-        )
+        row = _row(session)
+        stepped = self._db.execute(
+            "UPDATE sessions SET set_up = ?5, state = ?6, heard = ?8, unanswered = ?9,"
+            " unsaid = ?10, closed = ?11 WHERE id = ?1",
+            row,
+        ).rowcount
+        if not stepped:
+            self._db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self._remember(row, session)
+
+    def _session(self, row: Row) -> Session:
+        known = self._read.get(row[0]) if isinstance(row[0], bytes) else None
+        if known is not None and known[0] == row:
+            return known[1]
+        session = _session(row)
+        self._remember(row, session)
+        return session
+
+    def _remember(self, row: Row, session: Session) -> None:
+        if len(self._read) >= _MAX_READ:
+            self._read.clear()
+        self._read[session.id.raw] = row, session
 
     def close(self, person: PersonId, device: DeviceKey) -> None:
         """Send nothing more in the sessions with a device; what comes in them is still opened."""
@@ -66,16 +84,17 @@ class SessionTable(Table):
     ) -> None:
         """Store keys of letters that have not come; beyond a thousand the oldest go."""
         self._in_transaction()
+        if not skipped:
+            return
         self._db.executemany(
             "INSERT INTO skipped_keys VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             [(session.raw, one.place.chain, one.place.number, one.key, now) for one in skipped],
         )
-        if skipped:
-            self._db.execute(
-                "DELETE FROM skipped_keys WHERE session = ?1 AND rowid <= (SELECT rowid FROM"
-                " skipped_keys WHERE session = ?1 ORDER BY rowid DESC LIMIT 1 OFFSET ?2)",
-                (session.raw, MAX_SKIPPED),
-            )
+        self._db.execute(
+            "DELETE FROM skipped_keys WHERE session = ?1 AND rowid <= (SELECT rowid FROM"
+            " skipped_keys WHERE session = ?1 ORDER BY rowid DESC LIMIT 1 OFFSET ?2)",
+            (session.raw, MAX_SKIPPED),
+        )
 
     def use_skipped(self, session: SessionId, place: Place) -> None:
         """Forget a key after its letter was opened."""
@@ -94,7 +113,23 @@ class SessionTable(Table):
         )
 
 
-def _session(row: tuple[object, ...]) -> Session:
+def _row(session: Session) -> Row:
+    return (
+        session.id.raw,
+        session.person.raw,
+        session.device.raw,
+        session.transcript,
+        session.set_up,
+        session.state,
+        session.made,
+        session.heard,
+        session.unanswered,
+        session.unsaid,
+        int(session.closed),
+    )
+
+
+def _session(row: Row) -> Session:
     match row:
         case (
             bytes(id_),

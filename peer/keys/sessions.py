@@ -289,6 +289,37 @@ class Session:
     closed: bool = False
     """Whether nothing is to be sent in it any more; what comes is still opened."""
 
+    def sent(self, state: bytes) -> "Session":
+        """Return the session after a message was sent in it."""
+        return self._after(state, self.set_up, self.heard, self.unanswered + 1, unsaid=0)
+
+    def answered(self, state: bytes, *, now: float) -> "Session":
+        """Return the session after a message of the other side was opened in it."""
+        return self._after(state, None, now, 0, unsaid=self.unsaid + 1)
+
+    def _after(
+        self,
+        state: bytes,
+        set_up: bytes | None,
+        heard: float | None,
+        unanswered: int,
+        *,
+        unsaid: int,
+    ) -> "Session":
+        return Session(  # `replace` would take three times as long, and every letter comes here
+            self.id,
+            self.person,
+            self.device,
+            self.transcript,
+            set_up,
+            state,
+            made=self.made,
+            heard=heard,
+            unanswered=unanswered,
+            unsaid=unsaid,
+            closed=self.closed,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:

@@ -145,7 +145,7 @@ class Vault(Table):
 
     def person_keys(self) -> tuple[PersonKey, ...]:
         """Return the person keys of all generations, the newest first, each before its rivals."""
-        rows = self._db.execute("SELECT name, value FROM own_keys WHERE name LIKE 'person/%'")
+        rows = self._db.execute("SELECT name, value FROM own_keys WHERE name GLOB 'person/*'")
         found = [(name.split("/"), seed) for name, seed in rows]
         found.sort(key=lambda one: (-int(one[0][1]), len(one[0])))
         return tuple(PersonKey(int(name[1]), seed) for name, seed in found)
@@ -236,6 +236,16 @@ class Vault(Table):
             (person.raw,),
         )
         return tuple(BoxKey(person, generation, bytes(public)) for generation, public in rows)
+
+    def pairing(self, person: PersonId) -> tuple[tuple[object, ...], ...]:
+        """Return the rows from which the keys shared with `person` follow: the same, same keys."""
+        rows = self._db.execute(
+            "SELECT 1, name, value, NULL FROM own_keys WHERE name GLOB 'person/*'"
+            " UNION ALL SELECT 2, generation, public, made FROM box_keys WHERE person = ?1"
+            " UNION ALL SELECT 3, transcript, secret, made FROM pair_secrets WHERE person = ?1",
+            (person.raw,),
+        )
+        return tuple(rows)
 
     def forget(self, person: PersonId) -> None:
         """Delete all that is shared with `person`: nothing of theirs opens any more."""

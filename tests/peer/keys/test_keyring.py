@@ -9,8 +9,8 @@ from tests.peer.keys.people import person, two
 def test_both_ends_hold_the_same_pair_key(tmp_path: Path) -> None:
     ana, ben = two(tmp_path)
     with ana.step(), ben.step():
-        anas = Keyring(ana.vault).pair_keys(ben.card, now=ana.now)
-        bens = Keyring(ben.vault).pair_keys(ana.card, now=ben.now)
+        anas = list(Keyring(ana.vault).pair_keys(ben.card, now=ana.now))
+        bens = list(Keyring(ben.vault).pair_keys(ana.card, now=ben.now))
 
     assert anas == bens
     assert len(anas) == 1
@@ -19,15 +19,15 @@ def test_both_ends_hold_the_same_pair_key(tmp_path: Path) -> None:
 def test_a_stranger_shares_no_key(tmp_path: Path) -> None:
     ana, ben = person(tmp_path, "ana"), person(tmp_path, "ben")
     with ana.step():
-        assert Keyring(ana.vault).pair_keys(ben.card, now=ana.now) == []
+        assert list(Keyring(ana.vault).pair_keys(ben.card, now=ana.now)) == []
 
 
 def test_keys_of_an_older_generation_are_tried_after_the_newest(tmp_path: Path) -> None:
     ana, ben = two(tmp_path)
     with ana.step():
-        before = Keyring(ana.vault).pair_keys(ben.card, now=ana.now)
+        before = list(Keyring(ana.vault).pair_keys(ben.card, now=ana.now))
         ana.vault.keep_person_key(PersonKey.generate(2, system_random))
-        after = Keyring(ana.vault).pair_keys(ben.card, now=ana.now)
+        after = list(Keyring(ana.vault).pair_keys(ben.card, now=ana.now))
 
     assert len(after) == 2
     assert after[1] == before[0]
