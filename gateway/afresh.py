@@ -3,6 +3,7 @@
 epoch        new and random: everything that is held is sent again, and told by its id
 prekeys      those for one use go: some were handed out since the copy was made
 devices      each has to be confirmed once more, as at pairing: some may have been taken off a card
+recovery     requests for a share go: one may wait here that was cancelled since
 lanes        stay, and go on taking deposits; those that no device registers again die in a week
 """
 
@@ -15,6 +16,7 @@ from gateway.mailbox.lanes import relearn
 from gateway.mailbox.mending import find_damaged_row, mend_mailboxes
 from gateway.sync.mending import find_damaged_card, mend_cards
 from gateway.sync.prekeys import drop_one_time
+from gateway.sync.recovery import forget_requests
 from gateway.sync.store import OnConfirmed, ask_for_confirmation
 from wire.ids import SeatId
 
@@ -25,6 +27,7 @@ def begin_afresh(store: sqlite3.Connection) -> int:
     for seat in seats:
         begin_epoch(store, seat, on_new_epoch=[drop_one_time])
     ask_for_confirmation(store)
+    forget_requests(store)
     return len(seats)
 
 

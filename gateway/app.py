@@ -32,6 +32,7 @@ from gateway.mailbox.store import MailboxStore
 from gateway.status import Running, version
 from gateway.sync.pairing_desk import PairingDesk
 from gateway.sync.prekeys import PrekeyStore, drop_one_time
+from gateway.sync.recovery import RecoveryStore
 from gateway.sync.seats import Seats
 from gateway.sync.segments import ArchiveStore
 from gateway.sync.store import SyncStore
@@ -133,7 +134,13 @@ async def open_gateway(
             damage = [one.sentence for one in put_aside(path)]
             return running.report(await seats.all(), port=port, damage=damage)
 
-        stores = Stores(mailbox, sync, PrekeyStore(database, clock=steady), ArchiveStore(database))
+        stores = Stores(
+            mailbox,
+            sync,
+            PrekeyStore(database, clock=steady),
+            ArchiveStore(database),
+            RecoveryStore(database, clock=steady, on_confirmed=relearn_lanes(steady)),
+        )
         front = Front(stores, desk=desk, identity=identity, clock=clock, version=version())
         app = front.app
         control = control_app(
@@ -163,6 +170,7 @@ async def sweep(stores: Stores) -> None:
     """
     await stores.mailbox.expire()
     await stores.sync.expire()
+    await stores.recovery.expire()
 
 
 @asynccontextmanager

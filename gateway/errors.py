@@ -21,7 +21,11 @@ Refusal                    understood, and the answer is no: code, status, facts
 ├── ArchiveMoved           another device has put a segment at this place of the archive
 ├── ArchiveFull            the archive has no room
 ├── NoSegment              there is no segment of this number
-└── OtherCard              a record of a person key that was made on another card
+├── OtherCard              a record of a person key that was made on another card
+├── RecoveryRefused        no such person here, or no proof of her root or of her friends' secret
+├── RecoveryUnderWay       somebody asks for the share that is to be replaced
+├── NoSuchRequest          no such request for a share waits
+└── NamedLost              the device was named as lost, and may not stop the request
 
 StartupError               for the owner of the box: a sentence that says what to do
 ├── AlreadyRunning         another process holds the data folder
@@ -288,6 +292,46 @@ class NoSegment(Refusal):
 
     def __init__(self) -> None:
         super().__init__("there is no segment of this number")
+
+
+class RecoveryRefused(Refusal):
+    """The person has no seat or no share here, or the proof does not fit: nobody learns which."""
+
+    code = "recovery-refused"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("nobody comes back to this gateway with that")
+
+
+class RecoveryUnderWay(Refusal):
+    """Somebody asks for the share; until that is cancelled or over it stays as it is."""
+
+    code = "recovery-under-way"
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("somebody asks for the recovery share just now: cancel that first")
+
+
+class NoSuchRequest(Refusal):
+    """There is no such request, or its share has gone out."""
+
+    code = "no-such-request"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__("no such request waits")
+
+
+class NamedLost(Refusal):
+    """The device was named as lost by those who ask; another one, or the kit, can say no."""
+
+    code = "named-lost"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("this device was named as lost: only another one, or the kit, can cancel")
 
 
 class StartupError(Exception):

@@ -23,10 +23,12 @@ from gateway.relay.slots import Slots
 from gateway.sync.pairing_desk import PairingDesk
 from gateway.sync.pairing_routes import pairing_routes
 from gateway.sync.prekeys import PrekeyStore
+from gateway.sync.recovery import RecoveryStore
+from gateway.sync.recovery_routes import Comeback, recovery_routes
 from gateway.sync.routes import Registry, sync_routes
 from gateway.sync.segment_routes import archive_routes
 from gateway.sync.segments import ArchiveStore
-from gateway.sync.store import SyncStore
+from gateway.sync.store import CardChange, SyncStore
 from wire.ids import DeviceId, SeatId
 from wire.receipt import Receipt
 
@@ -42,6 +44,7 @@ class Stores:
     sync: SyncStore
     prekeys: PrekeyStore
     archive: ArchiveStore
+    recovery: RecoveryStore
 
 
 class Front:
@@ -76,6 +79,10 @@ class Front:
         self.app.register_blueprint(mailbox_routes(room))
         self.app.register_blueprint(sync_routes(registry))
         self.app.register_blueprint(archive_routes(self._auth, stores.archive))
+        comeback = Comeback(
+            self._auth, stores.recovery, on_change=self.card_changed, on_asked=self.look_again
+        )
+        self.app.register_blueprint(recovery_routes(comeback))
         self.app.register_blueprint(rendezvous_routes(self._auth, clock=clock, slots=self._slots))
         setattr(self.app, "asgi_app", Direct(room, self.app.asgi_app))  # noqa: B010  # a method
 
@@ -83,6 +90,14 @@ class Front:
         """End everything that the devices of a removed seat have open."""
         self._end(lambda caller: caller.seat == seat, code="login-needed")
         self._slots.close_of(seat)
+
+    def look_again(self, seat: SeatId) -> None:
+        """Let the devices of a seat that are connected come again, and see what they must see."""
+        self._lines.hang_up(lambda caller: caller.seat == seat, code=LEAVING)
+
+    def card_changed(self, change: CardChange) -> None:
+        """End what devices have open that a card no longer lists."""
+        self.devices_revoked(change.seat, change.revoked)
 
     def close(self) -> None:
         """Tell everybody who is connected that the gateway ends."""

@@ -8,7 +8,7 @@ from gateway.database.migrate import migrate
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "threat-model.md"
 TESTS = Path(__file__).parent
-ATTACK = re.compile(r"^\| ([APLG]\d+) \| .+ \| .+ \| (`.+`) \|$", re.MULTILINE)
+ATTACK = re.compile(r"^\| ([APLGR]\d+) \| .+ \| .+ \| (`.+`) \|$", re.MULTILINE)
 ROW = re.compile(r"^\| `([a-z_]+\.[a-z_]+)` \| (.+) \| (.+) \|$", re.MULTILINE)
 
 
@@ -72,8 +72,8 @@ def test_every_attack_that_is_tried_is_listed() -> None:
 def tried(text: str) -> set[str]:
     """Return the ids that stand at the beginning of a docstring or of a test's name."""
     said = re.findall(r'"""((?:[A-Z]{1,2}-?\d+(?: [ab])?[,:.] ?)+)', text)
-    named = re.findall(r"def test_([aplg]\d+)_", text)
-    return {id for one in said for id in re.findall(r"[APLG]\d+", one)} | {
+    named = re.findall(r"def test_([aplgr]\d+)_", text)
+    return {id for one in said for id in re.findall(r"[APLGR]\d+", one)} | {
         one.upper() for one in named
     }
 

@@ -120,3 +120,8 @@ class SlotId(Id):
 @dataclass(frozen=True, slots=True, repr=False)
 class CursorEpoch(Id):
     """One life of a mailbox's numbering; random, new after every restore."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RecoveryId(Id):
+    """A request for a gateway's share of a seed; random, and chosen by that gateway."""

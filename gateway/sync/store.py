@@ -115,8 +115,8 @@ class SyncStore:
 
         def work(store: sqlite3.Connection) -> CardChange:
             seat = _seat_for(store, card.person, limits=self._limits)
-            change = _put_card(store, seat, card.person, chain=card.chain)
-            _enrol_device(store, seat, device, now=now, on_confirmed=self._on_confirmed)
+            change = put_card(store, seat, card.person, chain=card.chain)
+            take_in(store, seat, device, now=now, on_confirmed=self._on_confirmed)
             store.execute(
                 "INSERT OR REPLACE INTO pairing (device, request, nonce, forget_at)"
                 " VALUES (?, ?, ?, ?)",
@@ -187,7 +187,7 @@ class SyncStore:
             row = store.execute("SELECT person FROM seat WHERE seat = ?", (seat.raw,)).fetchone()
             if row is None:
                 raise NoSuchSeat
-            return _put_card(store, seat, PersonId(row[0]), chain=chain)
+            return put_card(store, seat, PersonId(row[0]), chain=chain)
 
         return await self._database.write(work)
 
@@ -212,7 +212,7 @@ class SyncStore:
             if row is None:
                 raise NoSuchSeat
             person = PersonId(row[0])
-            change = _put_card(store, seat, person, chain=chain) if chain else None
+            change = put_card(store, seat, person, chain=chain) if chain else None
             card = _held_card(store, seat)
             if card is None or not record.stands_on(card):
                 raise OtherCard
@@ -287,7 +287,7 @@ def ask_for_confirmation(store: sqlite3.Connection) -> None:
     store.execute("DELETE FROM pairing")  # what it answered then is no confirmation now
 
 
-def _enrol_device(
+def take_in(
     store: sqlite3.Connection,
     seat: SeatId,
     device: DeviceKey,
@@ -295,6 +295,11 @@ def _enrol_device(
     now: float,
     on_confirmed: OnConfirmed,
 ) -> None:
+    """Give a device that the card lists its place on the seat, inside a transaction.
+
+    Raises:
+        SeatTaken, DeviceRevoked, CardRefused: as `SyncStore.enrol`.
+    """
     listed = store.execute(
         "SELECT seat, revoked, confirmed FROM device WHERE device = ?", (device.device.raw,)
     ).fetchone()
@@ -323,9 +328,14 @@ def _held_card(store: sqlite3.Connection, seat: SeatId) -> Card | None:
     return Card.follow(PersonId(person), chain)
 
 
-def _put_card(
+def put_card(
     store: sqlite3.Connection, seat: SeatId, person: PersonId, *, chain: Sequence[bytes]
 ) -> CardChange:
+    """Take statements that continue a seat's card, inside a transaction.
+
+    Raises:
+        CardRefused, CardTaken: as `SyncStore.put_card`.
+    """
     before = _held_card(store, seat)
     try:
         card = before

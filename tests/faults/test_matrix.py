@@ -27,6 +27,7 @@ from wire.ids import GatewayId, SlotId
 from wire.lanes import Lane, LaneRight, LaneSecret, WakeRule
 from wire.pairing import PairRequest
 from wire.prekeys import encode_upload
+from wire.recovery import Left
 
 PRINCIPALS: Final = (
     "nobody", "device", "revoked", "neighbour", "contact", "guest", "stranger", "elsewhere",
@@ -55,6 +56,14 @@ MATRIX: Final = {
     "PUT /v1/rendezvous/<slot>/1":   "401 409 401 409 401 204 409 409",
     "PUT /v1/rendezvous/<slot>/2":   "401 204 401 409 401 409 409 409",
     "GET /v1/rendezvous/<slot>/1":   "200 200 200 200 200 200 200 200",
+    "POST /v1/recover/card":         "400 400 400 400 400 400 400 400",
+    "POST /v1/recover":              "400 400 400 400 400 400 400 400",
+    "POST /v1/recovery/ask":         "400 400 400 400 400 400 400 400",
+    "POST /v1/recovery/notice":      "200 200 200 200 200 200 200 200",
+    "POST /v1/recovery/cancel":      "401 404 401 404 401 401 401 401",
+    "PUT /v1/recovery/share":        "401 204 401 204 401 401 401 401",
+    "DELETE /v1/recovery/share":     "401 204 401 204 401 401 401 401",
+    "GET /v1/recovery":              "401 200 401 200 401 401 401 401",
     # The last, for it ends the lane.
     "POST /v1/lanes/revoke":         "401 204 401 204 401 401 401 401",
 }  # fmt: skip
@@ -73,6 +82,10 @@ CODES: Final = {
     "POST /v1/rendezvous/<slot>": {"login-needed", "slot-taken"},
     "PUT /v1/rendezvous/<slot>/1": {"login-needed", "slot-taken"},
     "PUT /v1/rendezvous/<slot>/2": {"login-needed", "slot-taken"},
+    "POST /v1/recover/card": {"malformed"},
+    "POST /v1/recover": {"malformed"},
+    "POST /v1/recovery/ask": {"malformed"},
+    "POST /v1/recovery/cancel": {"login-needed", "no-such-request"},
 }
 """The codes of the refusals, where there are others than `login-needed`."""
 LANE_ENDPOINTS: Final[dict[str, Purpose]] = {
@@ -170,6 +183,10 @@ class Household:
                 return self.device.person.card.chain[-1]
             case "PUT /v1/rendezvous/<slot>/1" | "PUT /v1/rendezvous/<slot>/2":
                 return b"a message"
+            case "POST /v1/recovery/cancel":
+                return b"r" * 16
+            case "PUT /v1/recovery/share":
+                return Left(b"k" * 32, b"share", b"", secrets.token_bytes(16)).encode()
             case _:
                 return b""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.clock import SteadyClock
 from gateway.database import Database, open_database
 from gateway.sync.prekeys import PrekeyStore
+from gateway.sync.recovery import RecoveryStore
 from gateway.sync.seats import Seats
 from gateway.sync.segments import ArchiveStore
 from gateway.sync.store import CardChange, SyncStore
@@ -27,6 +28,7 @@ class Office:
     prekeys: PrekeyStore
     seats: Seats
     archive: ArchiveStore
+    recovery: RecoveryStore
     hands: Hands
     clock: SteadyClock
 
@@ -65,6 +67,7 @@ async def open_office(path: Path) -> AsyncIterator[Office]:
             PrekeyStore(database, clock=clock),
             Seats(database),
             ArchiveStore(database),
+            RecoveryStore(database, clock=clock),
             hands,
             clock,
         )
