@@ -9,10 +9,8 @@ stores it in the transaction that also keeps the message; a step that fails retu
 stored state stays byte for byte what it was. Keys of messages that were skipped are handed out to
 be stored in rows of their own, for there may be a thousand.
 
-Whatever begins a chain is done by the library `doubleratchet`, whose coroutines never wait and are
-run to their end at once. The further messages of a chain, which most are, need two HMACs and no
-library: they are stepped here (`peer.keys.ratchet_state`), and a test lets the library open each of
-them. Replace the library by writing these five methods over another one (docs/protocol.md §6.6).
+Underneath is the library `doubleratchet`, whose coroutines never wait and are run to their end at
+once. Replace it by writing these five methods over another one (docs/protocol.md §6.6).
 
 Source: Perrin, Marlinspike, "The Double Ratchet Algorithm", revision 1, §3, §5.2.
 """
@@ -25,6 +23,7 @@ from functools import lru_cache
 from typing import Any, Final, Protocol, TypeVar
 
 import doubleratchet
+from doubleratchet.models import SkippedMessageKeyModel
 
 from peer.keys.errors import Broken, Duplicate, TooFarAhead
 from peer.keys.primitives import Exchange, Random, seal, system_random, unseal
@@ -132,7 +131,6 @@ class DoubleRatchet:
     """
 
     def __init__(self, random: Random = system_random) -> None:
-        self._random = random
         self._parts = _parts(random)
 
     def begin(self, secret: bytes, *, their_key: bytes, plaintext: bytes, about: bytes) -> Sealed:
@@ -163,62 +161,31 @@ class DoubleRatchet:
 
     def seal(self, state: bytes, plaintext: bytes, *, about: bytes) -> Sealed:
         """See `Ratchet.seal`."""
-        before = State.load(state)
-        chain, key = before.sending.step()
-        header = HEADER.pack(before.own_public, before.previous or 0, before.sending.length)
-        bound = _bound(about, header)
-        message = header + seal(key, plaintext, about=bound, random=self._random)
-        return Sealed(before.sent(chain).save(), message)
+        ratchet = _Library.from_model(_model(State.load(state), skipped=None), **self._parts)
+        message = _run(ratchet.encrypt_message(plaintext, about))
+        return Sealed(_pack(ratchet.model), _written(message))
 
     def open(
         self, state: bytes, message: bytes, *, about: bytes, skipped: SkippedKey | None = None
     ) -> Opened:
         """See `Ratchet.open`."""
         before, read = State.load(state), _read(message)
-        bound = _bound(about, message[: HEADER.size])
-        if skipped is not None and skipped.place == _place(read.header):
-            return Opened(state, unseal(skipped.key, read.ciphertext, about=bound), ())
-        _refuse_leap(before, read.header)
-        if before.receiving is None or read.header.ratchet_pub != before.other:
-            ratchet = _Library.from_model(_model(before), **self._parts)
-            plaintext = _guarded(ratchet.decrypt_message(read, about))
-            return _opened(ratchet.model, plaintext)
-        chain, key, passed = _reach(before.receiving, read.header)
-        plaintext = unseal(key, read.ciphertext, about=bound)
-        return Opened(before.heard(chain).save(), plaintext, passed)
+        if skipped is None:
+            _refuse_leap(before, read.header)
+        ratchet = _Library.from_model(_model(before, skipped=skipped), **self._parts)
+        plaintext = _guarded(ratchet.decrypt_message(read, about))
+        return _opened(ratchet.model, plaintext)
 
     def place(self, message: bytes) -> Place:
         """See `Ratchet.place`."""
-        return _place(_read(message).header)
-
-
-def _place(header: doubleratchet.Header) -> Place:
-    return Place(header.ratchet_pub, header.sending_chain_length)
-
-
-def _bound(about: bytes, header: bytes) -> bytes:
-    return framed("ratchet-message", about, header)
-
-
-def _reach(
-    chain: Chain, header: doubleratchet.Header
-) -> tuple[Chain, bytes, tuple[SkippedKey, ...]]:
-    """Return the chain after a message in it, that message's key, and those passed on the way."""
-    if header.sending_chain_length < chain.length:
-        raise Duplicate("this message was opened before")
-    passed = []
-    while chain.length < header.sending_chain_length:
-        place = Place(header.ratchet_pub, chain.length)
-        chain, key = chain.step()
-        passed.append(SkippedKey(place, key))
-    chain, key = chain.step()
-    return chain, key, tuple(passed)
+        header = _read(message).header
+        return Place(header.ratchet_pub, header.sending_chain_length)
 
 
 class _Library(doubleratchet.DoubleRatchet):
     @staticmethod
     def _build_associated_data(associated_data: bytes, header: doubleratchet.Header) -> bytes:
-        return _bound(associated_data, HEADER.pack(*header))
+        return framed("ratchet-message", associated_data, HEADER.pack(*header))
 
 
 class _RootKdf(doubleratchet.KDF):
@@ -234,6 +201,12 @@ class _ChainKdf(doubleratchet.KDF):
         return b"".join(blocks)[:length]
 
 
+@lru_cache(maxsize=256)
+def _public(secret: bytes) -> bytes:
+    """Return the public half of a ratchet key; the library asks for it at each step."""
+    return Exchange(secret).public
+
+
 @lru_cache(maxsize=4)
 def _parts(random: Random) -> dict[str, Any]:
     """Return the library's settings; it wants classes, so the randomness is closed over."""
@@ -245,7 +218,10 @@ def _parts(random: Random) -> dict[str, Any]:
 
         @staticmethod
         def _derive_pub(priv: bytes) -> bytes:
-            return Exchange(priv).public
+            return _public(priv)
+
+        def __deepcopy__(self, _memo: dict[int, Any]) -> "Steps":
+            return self  # the library's copy for undoing: a step that fails is thrown away here
 
         @staticmethod
         def _perform_diffie_hellman(own_priv: bytes, other_pub: bytes) -> bytes:
@@ -330,13 +306,12 @@ def _opened(model: doubleratchet.DoubleRatchetModel, plaintext: bytes) -> Opened
 def _pack(model: doubleratchet.DoubleRatchetModel) -> bytes:
     """Return the state without skipped keys, in a form of our own: it outlives the library."""
     steps = model.diffie_hellman_ratchet
-    chains, own = steps.symmetric_key_ratchet, steps.own_ratchet_priv
+    chains = steps.symmetric_key_ratchet
     sending = _chain(chains.sending_chain)
     if sending is None:
         raise RuntimeError("the ratchet library began no chain to send in")
     return State(
-        own,
-        Exchange(own).public,
+        steps.own_ratchet_priv,
         steps.other_ratchet_pub,
         Chain(steps.root_chain.length, steps.root_chain.key),
         sending,
@@ -349,7 +324,7 @@ def _chain(model: doubleratchet.KDFChainModel | None) -> Chain | None:
     return None if model is None else Chain(model.length, model.key)
 
 
-def _model(state: State) -> doubleratchet.DoubleRatchetModel:
+def _model(state: State, *, skipped: SkippedKey | None) -> doubleratchet.DoubleRatchetModel:
     """Return the state as the library reads it."""
     chains = doubleratchet.SymmetricKeyRatchetModel(
         sending_chain=_chain_model(state.sending),
@@ -362,7 +337,14 @@ def _model(state: State) -> doubleratchet.DoubleRatchetModel:
         root_chain=doubleratchet.KDFChainModel(length=state.root.length, key=state.root.key),
         symmetric_key_ratchet=chains,
     )
-    return doubleratchet.DoubleRatchetModel(diffie_hellman_ratchet=steps, skipped_message_keys=[])
+    keys = [] if skipped is None else [_skipped_model(skipped)]
+    return doubleratchet.DoubleRatchetModel(diffie_hellman_ratchet=steps, skipped_message_keys=keys)
+
+
+def _skipped_model(skipped: SkippedKey) -> SkippedMessageKeyModel:
+    return SkippedMessageKeyModel(
+        ratchet_pub=skipped.place.chain, index=skipped.place.number, message_key=skipped.key
+    )
 
 
 def _chain_model(chain: Chain | None) -> doubleratchet.KDFChainModel | None:

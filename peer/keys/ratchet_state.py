@@ -1,27 +1,22 @@
-"""The state of a session between two steps, and the step that most messages are: one key on.
+"""The state of a session between two steps, in a form of our own: it outlives the library.
 
-    state   form (1) || which chains there are (1) || own ratchet key, secret half (32) || its
-            public half (32) || the other's ratchet key (32) || root chain || sending chain ||
-            receiving chain || length of the sending chain before (4)
-    chain   messages so far (4, big-endian) || chain key (32)
-
-A message in the chain of the one before needs no agreement: the chain key gives the message's key
-and the next chain key (docs/protocol.md §6.6). The public half follows from the secret one; it
-stands here because deriving it would cost as much as all the rest of such a step.
+state   form (1) || which chains there are (1) || own ratchet key, secret half (32) || the
+        other's ratchet key (32) || root chain || sending chain || receiving chain ||
+        length of the sending chain before (4)
+chain   messages so far (4, big-endian) || chain key (32)
 """
 
-import hmac
 import struct
 from dataclasses import dataclass, field
 from typing import Final
 
 from peer.keys.errors import Damaged
-from peer.keys.primitives import KEY_BYTES, Exchange
+from peer.keys.primitives import KEY_BYTES
 from wire.codec import Value, decode
 from wire.errors import Malformed
 
 FORM: Final = 2
-_LAYOUT: Final = struct.Struct(">BB32s32s32sI32sI32sI32sI")
+_LAYOUT: Final = struct.Struct(">BB32s32sI32sI32sI32sI")
 _RECEIVING, _PREVIOUS = 1, 2
 _FIRST_FORM: Final = 0xA7
 """How a state of the first form begins: as a CBOR map of seven."""
@@ -35,14 +30,6 @@ class Chain:
     length: int
     key: bytes = field(repr=False)
 
-    def step(self) -> tuple["Chain", bytes]:
-        """Return the chain after one more message, and the key (32 bytes) of that message.
-
-        HMAC of 2 is the next chain key, HMAC of 1 the message key, as the source recommends.
-        """
-        following = hmac.digest(self.key, b"\x02", "sha256")
-        return Chain(self.length + 1, following), hmac.digest(self.key, b"\x01", "sha256")
-
 
 _NO_CHAIN: Final = Chain(0, bytes(32))
 
@@ -52,7 +39,6 @@ class State:
     """What one end of a session knows; keys of skipped messages are not part of it."""
 
     own: bytes = field(repr=False)
-    own_public: bytes
     other: bytes
     root: Chain
     sending: Chain
@@ -69,10 +55,9 @@ class State:
         """
         if len(data) != _LAYOUT.size or data[0] != FORM:
             return _first_form(data)
-        _form, there, own, public, other, *chains = _LAYOUT.unpack(data)
+        _form, there, own, other, *chains = _LAYOUT.unpack(data)
         return cls(
             own,
-            public,
             other,
             Chain(chains[0], chains[1]),
             Chain(chains[2], chains[3]),
@@ -89,7 +74,6 @@ class State:
             FORM,
             there,
             self.own,
-            self.own_public,
             self.other,
             self.root.length,
             self.root.key,
@@ -99,16 +83,6 @@ class State:
             receiving.key,
             self.previous or 0,
         )
-
-    def sent(self, chain: Chain) -> "State":
-        """Return the state after a message was sealed in the sending chain."""
-        own, public, other = self.own, self.own_public, self.other
-        return State(own, public, other, self.root, chain, self.receiving, self.previous)
-
-    def heard(self, chain: Chain) -> "State":
-        """Return the state after a message was opened in the receiving chain."""
-        own, public, other = self.own, self.own_public, self.other
-        return State(own, public, other, self.root, self.sending, chain, self.previous)
 
 
 def _first_form(data: bytes) -> State:
@@ -129,7 +103,7 @@ def _first_form(data: bytes) -> State:
             6: int() | None as previous,
         } if {len(one) for one in (own, other, key, sending)} == {KEY_BYTES}:
             chains = Chain(length, key), Chain(sent, sending), _first_form_chain(receiving)
-            return State(own, Exchange(own).public, other, *chains, previous)
+            return State(own, other, *chains, previous)
     raise Damaged("the state of a session has another form")
 
 
