@@ -16,12 +16,12 @@ from typing import Any, Protocol
 from gateway.control_client import ControlClient
 from peer.app import Arrived, Peer, Reading, open_peer
 from peer.items.kinds import Content, Letter
+from peer.keys.ratchet_state import State
 from peer.me import Me
 from peer.store import FILE_NAME, open_store
 from peer.ways.sending import Sending
 from tests.essay.needles import LEAST
 from wire.check_code import digits
-from wire.codec import Value, decode
 from wire.codes import ContactCode
 from wire.ids import GatewayId
 from wire.lanes import LaneSecret
@@ -159,19 +159,18 @@ class Pocket:
                     if table != "own_keys" or called not in _PUBLIC:
                         found[f"{self.name}: {table} {called}"] = bytes(secret)
             for number, (state,) in enumerate(file.execute("SELECT state FROM sessions")):
-                for place, key in enumerate(_ratchet_keys(decode(state, limit=len(state)))):
+                for place, key in enumerate(_ratchet_keys(state)):
                     found[f"{self.name}: session {number}, key {place}"] = key
         return {name: secret for name, secret in found.items() if len(secret) >= LEAST}
 
 
-def _ratchet_keys(state: Value) -> Iterator[bytes]:
+def _ratchet_keys(saved: bytes) -> Iterator[bytes]:
     """Yield the keys in the state of a session, but for the other side's public one."""
-    assert isinstance(state, dict)
-    for place, value in state.items():
-        if isinstance(value, bytes) and place != _THEIR_PUBLIC_KEY:
-            yield value
-        elif isinstance(value, list):
-            yield from (one for one in value if isinstance(one, bytes))
+    state = State.load(saved)
+    yield state.own
+    for chain in (state.root, state.sending, state.receiving):
+        if chain is not None and chain.length:
+            yield chain.key
 
 
 _SECRETS = (
@@ -182,6 +181,4 @@ _SECRETS = (
     ("lane_given", "lane", "secret"),
     ("lane_taken", "person", "secret"),
 )
-_PUBLIC = frozenset({"person", "generation"})
-_THEIR_PUBLIC_KEY = 2
-"""Its place in the record of a session, see peer/keys/ratchet.py."""
+_PUBLIC = frozenset({"person", "generation", "recovery"})
