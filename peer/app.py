@@ -9,15 +9,25 @@ several processes may each have one on the same folder.
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from peer.errors import BadCode, Blocked, GatewayRefused, NoPerson, NothingToSend, TooLarge
+from peer.errors import (
+    BadCode,
+    Blocked,
+    GatewayRefused,
+    NoPerson,
+    NothingToSend,
+    TooLarge,
+    WrongKit,
+)
 from peer.items.kinds import File, Letter, TooLong
 from peer.keys.errors import TooLarge as TooLargeToSeal
+from peer.keys.returning import Root
+from peer.keys.words import seed_of
 from peer.letterbox import Letterbox, Shown, Trouble
 from peer.me import Me
 from peer.people.adding import Adding
@@ -25,13 +35,14 @@ from peer.people.contacts import Contact, Contacts
 from peer.people.freshness import Freshness
 from peer.people.lanes import Lanes
 from peer.people.pairing import Ask, Pairing
-from peer.recovery.kit import KitKeeping
+from peer.recovery.back import Back, ComingBack, Where
+from peer.recovery.kit import KitKeeping, kit_mark
 from peer.store import Store, open_store
 from peer.watching import AWAY, Arrived, Away, Event, Here, Missing, Moved, Watch
 from peer.ways.furnishing import at_home
 from peer.ways.sending import Sending, State
 from wire.card import Role
-from wire.codes import ContactCode, GatewayCode
+from wire.codes import ContactCode, GatewayCode, KitCode
 from wire.errors import WireError, WrongCode
 from wire.ids import PersonId
 from wire.places import Place
@@ -130,6 +141,81 @@ class Peer:
     def kit(self) -> KitKeeping:
         """The person's recovery kit."""
         return KitKeeping(self._store, self.me, now=self._now)
+
+    async def come_back(
+        self,
+        kit: KitCode,
+        *,
+        name: str,
+        place: Place | None = None,
+        role: Role = Role.COMPUTER,
+    ) -> Back:
+        """Come back with a kit to the gateway that holds the mailbox, as the only device.
+
+        Args:
+            kit: the kit.
+            name: what others see.
+            place: where the gateway is, if not where the kit says.
+            role: what this device is.
+
+        Raises:
+            PersonExists, EmptyName
+            WrongKit: the kit is not what it says, or nobody with it has a mailbox there.
+            BadCode: it names no gateway.
+            GatewayNotThere, WrongGateway, GatewayRefused
+        """
+        Root(kit.seed).check(kit.person)
+        if not (places := kit.places if place is None else (place,)):
+            raise BadCode("this kit does not say where your box is; give its address with --at")
+        where = Where(kit.gateway, places)
+        return await self._coming_back(role).at_gateway(kit.seed, where, name=name)
+
+    async def come_back_with_words(
+        self, words: Sequence[str], place: Place, *, name: str, role: Role = Role.COMPUTER
+    ) -> Back:
+        """Come back with the twenty words, to the gateway at a place.
+
+        Raises:
+            MistypedWord: a word is named.
+            PersonExists, EmptyName, WrongKit, GatewayNotThere, WrongGateway, GatewayRefused
+        """
+        where = Where(None, (place,))
+        return await self._coming_back(role).at_gateway(seed_of(words), where, name=name)
+
+    def come_back_alone(
+        self,
+        seed: bytes,
+        *,
+        name: str,
+        person: PersonId | None = None,
+        mark: str = "",
+        role: Role = Role.COMPUTER,
+    ) -> Back:
+        """Come back where no gateway is left; then pair with one.
+
+        Args:
+            seed: of the kit.
+            name: what others see.
+            person: whose the kit says it is; None where only its words were typed.
+            mark: what it says of itself, where only its words were typed.
+            role: what this device is.
+
+        Raises:
+            WrongKit: it is another one; nothing was made of it.
+            PersonExists, EmptyName
+        """
+        root = Root(seed)
+        if person is not None:
+            root.check(person)
+        elif mark.strip().lower() != kit_mark(root.person):
+            raise WrongKit(
+                f"these are not the words of the kit {mark!r}, and nothing was made of them; its"
+                " mark stands below the words"
+            )
+        return self._coming_back(role).without_gateway(seed, name=name)
+
+    def _coming_back(self, role: Role) -> ComingBack:
+        return ComingBack(self._store, now=self._now, role=role)
 
     # The gateway
 

@@ -20,11 +20,11 @@ from typing import Any, Final
 from peer import show, sqlite
 from peer.app import Arrived, Away, Event, Here, Missing, Moved, Peer, Trouble, open_peer
 from peer.codes.errors import CodesError
-from peer.codes.picture import read_code
 from peer.codes.qr import write
 from peer.command import command, program
-from peer.commands import kit
+from peer.commands import kit, recover
 from peer.commands.call import DONE, FAILED, INTERRUPTED, Call, Commands
+from peer.commands.codes import code_given
 from peer.console import Screen, screen
 from peer.errors import NoSuchFile, PeerError, TooLarge
 from peer.items.kinds import MAX_FILE, File
@@ -33,8 +33,6 @@ from peer.printing import letter_facts, letter_lines, save_file, status_lines
 from peer.store import FILE_NAME, sentence
 from wire.codes import ContactCode
 from wire.errors import WireError
-
-PICTURES: Final = frozenset({".png", ".jpg", ".jpeg"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         )
     _contact_commands(commands.group("contacts", _contacts, "the people you know"))
     kit.add_to(commands)
+    recover.add_to(commands)
     send = add("send", _send, "send a letter")
     send.add_argument("name", help="to whom")
     send.add_argument("text", nargs="*", help="what to say; without it, standard input is read")
@@ -179,7 +178,7 @@ async def _new(call: Call) -> int:
 
 
 async def _pair(call: Call) -> int:
-    code = _code(call.arguments.code)
+    code = code_given(call.arguments.code)
 
     async def same(number: int) -> bool:
         return await call.screen.same(number, other="the box")
@@ -234,7 +233,7 @@ async def _card(call: Call) -> int:
 
 
 async def _add(call: Call) -> int:
-    code = _code(call.arguments.code)
+    code = code_given(call.arguments.code)
     async with open_peer(call.home) as peer:
         contact = await peer.add(code, _comparing(call))
         _tell_added(call, contact.name, verified=contact.verified)
@@ -429,14 +428,6 @@ def _trouble_line(one: Trouble) -> str:
 
 
 # Files and codes
-
-
-def _code(given: str) -> str:
-    """Return the code that was typed, or the one on the picture that was named."""
-    path = Path(given)
-    if path.suffix.lower() in PICTURES:
-        return read_code(path)
-    return given
 
 
 def _file(path: Path) -> File:

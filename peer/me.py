@@ -7,6 +7,7 @@ from typing import Final
 from peer.errors import EmptyName, NoPerson, NotPaired, PersonExists
 from peer.keys.birth import begin_person, state_gateways
 from peer.keys.person import Identity, PersonKey
+from peer.keys.returning import Returning
 from peer.people.contacts import clean_name, follow
 from peer.store import Store
 from peer.ways.connection import Destination
@@ -77,6 +78,27 @@ class Me:
         _, card = begin_person(store.vault, role=role, now=now)
         store.keep_note(_NAME, name.encode("utf-8"))
         store.keep_note(_CARD, _chain(card))
+        return cls(store)
+
+    @classmethod
+    def come_back(
+        cls, store: Store, returning: Returning, *, name: str, home: "Home | None"
+    ) -> "Me":
+        """Make this phone the one device of a person who comes back, inside a transaction.
+
+        Raises:
+            PersonExists: there is somebody on this phone.
+            EmptyName: nothing to see in the name.
+        """
+        if not (name := clean_name(name)):
+            raise EmptyName("a name needs at least one character")
+        if store.note(_CARD) is not None:
+            raise PersonExists("there is a person on this phone already; use another --home")
+        store.vault.keep_identity(returning.identity, seed=None)
+        store.vault.keep_recovery_public(returning.recovery)
+        store.keep_note(_NAME, name.encode("utf-8"))
+        store.keep_note(_CARD, _chain(returning.card))
+        store.keep_note(_HOME, None if home is None else home.encode())
         return cls(store)
 
     @property

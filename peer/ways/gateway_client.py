@@ -37,11 +37,12 @@ from wire.frames import (
     decode_frame,
     encode_frame,
 )
-from wire.ids import LaneId, SlotId
+from wire.ids import LaneId, RecoveryId, SlotId
 from wire.lanes import Lane, LaneRight
 from wire.pairing import PairAnswer, PairRequest
 from wire.person_keys import PersonKeyRecord, decode_records, encode_put
 from wire.prekeys import Bundles, Prekey, PrekeyKind, decode_bundles, encode_upload
+from wire.recovery import Alarm, Left
 
 HEARD_SECONDS: Final = 75.0
 """Silence on a mailbox after which its connection is dead: the gateway asks every 30 seconds
@@ -77,7 +78,7 @@ class GatewayClient:
         """Ask for a seat; the same request always gets the answer that is true by then."""
         path = f"/v1/pair?wait={wait}"
         data = await self._connection.ask("POST", path, body=request.encode())
-        with _understood():
+        with understood():
             return PairAnswer.decode(data)
 
     async def refuse(self, request: PairRequest) -> None:
@@ -107,7 +108,7 @@ class GatewayClient:
     async def card(self) -> tuple[bytes, ...]:
         """Return our card as it stands there: its statements as signed, oldest first."""
         data = await self._ask("GET", "/v1/card")
-        with _understood():
+        with understood():
             value = decode(data, limit=MAX_CHAIN * (MAX_STATEMENT + 8))
         if not isinstance(value, list):
             raise GatewayRefused("malformed", {})
@@ -122,13 +123,13 @@ class GatewayClient:
     async def person_keys(self) -> tuple[PersonKeyRecord, ...]:
         """Return the records of our person keys, the oldest generation first."""
         data = await self._ask("GET", "/v1/person-keys")
-        with _understood():
+        with understood():
             return decode_records(data)
 
     async def prekey_counts(self) -> dict[PrekeyKind, int]:
         """Return how many prekeys of each kind lie there."""
         data = await self._ask("GET", "/v1/prekeys")
-        with _understood():
+        with understood():
             fields = Fields.read(data, limit=256, what="counts")
             fields.version(0, known=1)
             counts = Fields(fields.map(1), what="counts")
@@ -138,10 +139,30 @@ class GatewayClient:
         """Leave prekeys there."""
         await self._ask("POST", "/v1/prekeys", encode_upload(prekeys))
 
+    # The share of our recovery seed
+
+    async def leave_share(self, left: Left) -> None:
+        """Leave a share there, in place of the one before."""
+        await self._ask("PUT", "/v1/recovery/share", left.encode())
+
+    async def take_back_share(self) -> None:
+        """Let the gateway forget our share."""
+        await self._ask("DELETE", "/v1/recovery/share")
+
+    async def alarm(self) -> Alarm:
+        """Return whether our share lies there, and who has asked for it."""
+        data = await self._ask("GET", "/v1/recovery")
+        with understood():
+            return Alarm.decode(data)
+
+    async def cancel_request(self, request: RecoveryId) -> None:
+        """End a request for our share."""
+        await self._ask("POST", "/v1/recovery/cancel", request.raw)
+
     async def status(self) -> dict[str, Any]:
         """Return how our mailbox is."""
         data = await self._ask("GET", "/v1/status")
-        with _understood():
+        with understood():
             found = json.loads(data)
         if not isinstance(found, dict):
             raise GatewayRefused("malformed", {})
@@ -154,7 +175,7 @@ class GatewayClient:
         path = f"/v1/mailbox/collect?wait={wait}"
         data = await self._ask("POST", path, encode_frame(Resume(cursor)))
         frames, offset = [], 0
-        with _understood():
+        with understood():
             while offset < len(data):
                 end = offset + 4 + int.from_bytes(data[offset : offset + 4], "big")
                 frames.append(decode_frame(data[offset + 4 : end]))
@@ -212,10 +233,10 @@ class GatewayClient:
 
     async def _authorization(self) -> dict[str, str]:
         if self._bearer is None:
-            nonce = await _nonce(self._connection)
+            nonce = await ask_nonce(self._connection)
             login = self._signs(channel=await self._connection.channel(), nonce=nonce)
             data = await self._connection.ask("POST", "/v1/login", body=login.encode())
-            with _understood():
+            with understood():
                 fields = Fields.read(data, limit=256, what="login answer")
                 fields.version(0, known=1)
                 self._bearer = _base64url(fields.raw(1, size=BEARER_BYTES))
@@ -245,7 +266,7 @@ class LiveMailbox:
                 raise GatewayNotThere(_SILENT) from None
             if message.type is not aiohttp.WSMsgType.BINARY:
                 return None
-            with _understood():
+            with understood():
                 frame = decode_frame(message.data)
             match frame:
                 case Ping():
@@ -279,7 +300,7 @@ class DepositClient:
         opening = await self._opening(lane, "deposit")
         frame = encode_frame(Deposit(1, tuple(parcels)))
         data = await self._connection.ask("POST", "/v1/deposit", body=frame, headers=opening)
-        with _understood():
+        with understood():
             answer = decode_frame(data)
         if not isinstance(answer, Results) or len(answer.outcomes) != len(parcels):
             raise GatewayRefused("malformed", {})
@@ -289,7 +310,7 @@ class DepositClient:
         """Fetch prekeys of whoever gave us this lane."""
         opening = await self._opening(lane, "prekeys")
         data = await self._connection.ask("POST", "/v1/prekeys/fetch", headers=opening)
-        with _understood():
+        with understood():
             return decode_bundles(data)
 
     async def write_slot(self, slot: SlotId, number: int, message: bytes, *, side: bytes) -> None:
@@ -303,7 +324,7 @@ class DepositClient:
         return await _read_slot(self._connection, slot, number)
 
     async def _opening(self, lane: Lane, purpose: Purpose) -> dict[str, str]:
-        nonce = await _nonce(self._connection)
+        nonce = await ask_nonce(self._connection)
         channel = await self._connection.channel()
         opening = LaneOpening.make(lane, channel=channel, nonce=nonce, purpose=purpose)
         return {"Homepost-Lane": _base64url(opening.encode())}
@@ -327,7 +348,8 @@ async def _read_slot(connection: Connection, slot: SlotId, number: int) -> bytes
     return await connection.ask("GET", path) or None
 
 
-async def _nonce(connection: Connection) -> bytes:
+async def ask_nonce(connection: Connection) -> bytes:
+    """Ask for a challenge."""
     nonce = await connection.ask("POST", "/v1/challenge")
     if len(nonce) != NONCE_BYTES:
         raise GatewayRefused("malformed", {})
@@ -335,7 +357,7 @@ async def _nonce(connection: Connection) -> bytes:
 
 
 @contextmanager
-def _understood() -> Iterator[None]:
+def understood() -> Iterator[None]:
     """Take bytes that cannot be read for a refusal: whoever answers so has done nothing for us."""
     try:
         yield
