@@ -33,15 +33,13 @@ RELEASE_SECONDS: Final = 72 * 3600
 No setting shortens it."""
 MAX_SHARE: Final = 64
 """Bytes of the gateway's share; twenty words are 25."""
-MAX_HINTS: Final = 2048
-"""Bytes of what goes to whoever has proved the friends' secret, before the share does."""
 MAX_ASKED: Final = 4
 """Requests for one share that may wait at a time."""
 KEY_BYTES: Final = 32
 NOTICE_BYTES: Final = 16
 PROOF_LIMIT: Final = 512
 RECOVER_LIMIT: Final = MAX_STATEMENT + 512
-LEFT_LIMIT: Final = MAX_SHARE + MAX_HINTS + 256
+LEFT_LIMIT: Final = MAX_SHARE + 256
 ASK_LIMIT: Final = 1024
 
 Purpose = Literal["recover-card", "recovery-cancel"]
@@ -206,14 +204,12 @@ class Left:
     proof_key: bytes = field(repr=False)
     """A hash of the friends' secret (32 bytes): whoever asks proves that he knows it."""
     share: bytes = field(repr=False)
-    hints: bytes = field(repr=False)
-    """Goes at once to whoever has proved the friends' secret."""
     notice: bytes = field(repr=False)
     """What keepers show to be told of a request (16 bytes); it is the same for all of them."""
 
     def encode(self) -> bytes:
         """Return the message."""
-        return encode({0: 1, 1: self.proof_key, 2: self.share, 3: self.hints, 4: self.notice})
+        return encode({0: 1, 1: self.proof_key, 2: self.share, 3: self.notice})
 
     @classmethod
     def decode(cls, data: bytes) -> "Left":
@@ -227,8 +223,7 @@ class Left:
         left = cls(
             fields.raw(1, size=KEY_BYTES),
             fields.raw(2, limit=MAX_SHARE),
-            fields.raw(3, limit=MAX_HINTS),
-            fields.raw(4, size=NOTICE_BYTES),
+            fields.raw(3, size=NOTICE_BYTES),
         )
         fields.end()
         return left
@@ -337,7 +332,6 @@ class Told:
     stage: Stage
     left: int
     """Seconds until the share is due."""
-    hints: bytes = field(repr=False)
     share: bytes = field(repr=False, default=b"")
     """Empty until it is due."""
 
@@ -349,8 +343,7 @@ class Told:
                 1: self.request.raw,
                 2: int(self.stage),
                 3: self.left,
-                4: self.hints,
-                5: self.share,
+                4: self.share,
             }
         )
 
@@ -367,8 +360,7 @@ class Told:
             RecoveryId(fields.raw(1)),
             Stage(fields.integer(2, low=0, high=2)),
             fields.integer(3, low=0, high=RELEASE_SECONDS),
-            fields.raw(4, limit=MAX_HINTS),
-            fields.raw(5, limit=MAX_SHARE),
+            fields.raw(4, limit=MAX_SHARE),
         )
         fields.end()
         return told

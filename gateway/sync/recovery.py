@@ -1,7 +1,7 @@
 """Keeps the gateway's share of a seed back for three days, and takes a person in who comes back.
 
     leave      the share, with what must be proved to get it; not while somebody asks for it
-    ask        whoever proves the friends' secret is told hints, and the share 72 hours later
+    ask        whoever proves the friends' secret gets the share, 72 hours later
     cancel     by a device that was not named as lost, or by the root key
     recover    a root statement lists one new device: it takes the seat, all others lose theirs
 
@@ -106,16 +106,16 @@ class RecoveryStore:
 
         def work(store: sqlite3.Connection) -> None:
             held = store.execute(
-                "SELECT proof_key, share, hints, notice FROM recovery_share WHERE seat = ?",
+                "SELECT proof_key, share, notice FROM recovery_share WHERE seat = ?",
                 (seat.raw,),
             ).fetchone()
-            row = (left.proof_key, left.share, left.hints, left.notice)
+            row = (left.proof_key, left.share, left.notice)
             if held == row:
                 return
             _refuse_under_way(store, seat, now=now)
             store.execute("DELETE FROM recovery_request WHERE seat = ?", (seat.raw,))
             store.execute(
-                "INSERT OR REPLACE INTO recovery_share VALUES (?, ?, ?, ?, ?)", (seat.raw, *row)
+                "INSERT OR REPLACE INTO recovery_share VALUES (?, ?, ?, ?)", (seat.raw, *row)
             )
 
         await self._database.write(work)
@@ -175,11 +175,11 @@ class RecoveryStore:
 
         def work(store: sqlite3.Connection) -> tuple[Told, SeatId | None]:
             row = store.execute(
-                "SELECT seat, proof_key, share, hints FROM recovery_share JOIN seat USING (seat)"
+                "SELECT seat, proof_key, share FROM recovery_share JOIN seat USING (seat)"
                 " WHERE person = ?",
                 (ask.person.raw,),
             ).fetchone()
-            seat, proof_key, share, hints = row or (b"", self._nobody, b"", b"")
+            seat, proof_key, share = row or (b"", self._nobody, b"")
             if not ask.proved_by(proof_key, channel=channel) or row is None:
                 raise RecoveryRefused
             held = _named(store, SeatId(seat), ask.exchange_key)
@@ -191,7 +191,6 @@ class RecoveryStore:
                 held.request,
                 stage,
                 held.left(now),
-                hints,
                 share if stage is Stage.RELEASED else b"",
             )
             return told, SeatId(seat) if new else None

@@ -186,7 +186,7 @@ class Household:
             case "POST /v1/recovery/cancel":
                 return b"r" * 16
             case "PUT /v1/recovery/share":
-                return Left(b"k" * 32, b"share", b"", secrets.token_bytes(16)).encode()
+                return Left(b"k" * 32, b"share", secrets.token_bytes(16)).encode()
             case _:
                 return b""
 

@@ -58,8 +58,8 @@ MESSAGES: list[tuple[Any, Callable[[bytes], Any]]] = [
     (proof(b"about"), RootProof.decode),
     (recover(), Recover.decode),
     (ask(), Ask.decode),
-    (Left(KEY, b"share", b"hints", b"n" * 16), Left.decode),
-    (Told(RecoveryId(b"r" * 16), Stage.WAITING, RELEASE_SECONDS, b"hints"), Told.decode),
+    (Left(KEY, b"share", b"n" * 16), Left.decode),
+    (Told(RecoveryId(b"r" * 16), Stage.WAITING, RELEASE_SECONDS), Told.decode),
     (
         Alarm(
             True,
@@ -153,7 +153,7 @@ def test_a_weak_key_asks_for_nothing() -> None:
 
 
 def test_no_share_is_printed() -> None:
-    left = Left(KEY, b"the share", b"the hints", b"n" * 16)
-    told = Told(RecoveryId(b"r" * 16), Stage.RELEASED, 0, b"the hints", b"the share")
+    left = Left(KEY, b"the share", b"n" * 16)
+    told = Told(RecoveryId(b"r" * 16), Stage.RELEASED, 0, b"the share")
 
     assert "the share" not in f"{left!r}{told!r}"

@@ -4,7 +4,6 @@ CREATE TABLE recovery_share (
     seat       BLOB NOT NULL PRIMARY KEY REFERENCES seat ON DELETE CASCADE,
     proof_key  BLOB NOT NULL CHECK (length(proof_key) = 32),  -- a hash of the friends' secret
     share      BLOB NOT NULL,  -- goes out after 72 hours
-    hints      BLOB NOT NULL,  -- go out with the first right answer
     notice     BLOB NOT NULL UNIQUE CHECK (length(notice) = 16)  -- what keepers show to be told
 ) STRICT, WITHOUT ROWID;
 

@@ -24,7 +24,7 @@ from wire.recovery import MAX_ASKED, RELEASE_SECONDS, Alarm, Ask, Left, RootProo
 
 CHANNEL = Channel(GatewayId(b"g" * 32), b"c" * 32)
 KEY = b"k" * 32
-LEFT = Left(KEY, b"the share", b"hints", b"n" * 16)
+LEFT = Left(KEY, b"the share", b"n" * 16)
 
 
 @pytest.fixture
@@ -77,11 +77,10 @@ async def test_the_share_goes_out_after_seventy_two_hours_of_steady_time(
     """R4: not earlier, and a wall clock that jumps brings nothing."""
     new = Phone().exchange
     told = await asks(office, ana.id, exchange=new)
-    assert (told.stage, told.left, told.share, told.hints) == (
+    assert (told.stage, told.left, told.share) == (
         Stage.WAITING,
         RELEASE_SECONDS,
         b"",
-        b"hints",
     )
 
     office.hands.wall += 10 * RELEASE_SECONDS
@@ -176,12 +175,12 @@ async def test_a_share_stays_as_it_is_while_somebody_asks_for_it(
     await office.recovery.leave(seat, LEFT)  # the same again is no change
 
     with pytest.raises(RecoveryUnderWay):
-        await office.recovery.leave(seat, Left(KEY, b"another", b"", b"m" * 16))
+        await office.recovery.leave(seat, Left(KEY, b"another", b"m" * 16))
     with pytest.raises(RecoveryUnderWay):
         await office.recovery.take_back(seat)
 
     await office.recovery.cancel(told.request, seat=seat, by=None)
-    await office.recovery.leave(seat, Left(KEY, b"another", b"", b"m" * 16))
+    await office.recovery.leave(seat, Left(KEY, b"another", b"m" * 16))
     assert (await office.recovery.alarm(seat)).asked == ()
 
 

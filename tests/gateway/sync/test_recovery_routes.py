@@ -15,7 +15,7 @@ from wire.ids import DeviceId, PersonId
 from wire.recovery import RELEASE_SECONDS, Alarm, Ask, Left, Recover, RootProof, Stage, Told
 
 KEY = b"k" * 32
-LEFT = Left(KEY, b"the share", b"hints", b"n" * 16)
+LEFT = Left(KEY, b"the share", b"n" * 16)
 
 
 @pytest.fixture
