@@ -29,6 +29,14 @@ class NumberTable(Table):
         ).fetchone()
         return int(row[0])
 
+    def give_back(self, person: PersonId, number: int) -> None:
+        """Let the number just counted be the next one again: nothing was sealed under it."""
+        self._in_transaction()
+        self._db.execute(
+            "UPDATE sent_numbers SET last = last - 1 WHERE person = ? AND last = ?",
+            (person.raw, number),
+        )
+
     def last_number(self, person: PersonId) -> int:
         """Return the last number used towards `person`, 0 if none."""
         row = self._db.execute(
@@ -86,11 +94,13 @@ class NumberTable(Table):
             (person.raw, device.raw, number, parcel, now),
         )
         in_order = self._db.execute(  # the next one and none beyond it: nothing to look through
-            "UPDATE senders SET floor = ?3"
-            " WHERE person = ?1 AND device = ?2 AND floor = ?3 - 1 AND highest = ?3",
+            "UPDATE senders SET floor = ?3, highest = ?3"
+            " WHERE person = ?1 AND device = ?2 AND floor = ?3 - 1 AND highest <= ?3",
             (person.raw, device.raw, number),
         ).rowcount
         if not in_order:
+            if parcel:
+                self.saw_number(person, device, number)
             self._raise_floor(person, device)
 
     def keep_gone(self, person: PersonId, device: DeviceId, ranges: tuple[Range, ...]) -> None:

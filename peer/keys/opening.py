@@ -6,6 +6,7 @@ A failure at any place leaves every key as it was (docs/protocol.md §8.4).
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from peer.keys.envelope import (
     Envelope,
@@ -85,8 +86,6 @@ class _Step:
 
     session: Session
     opened: Opened
-    message: bytes
-    skipped_used: bool = False
     accepted: SetUp | None = None
     accepted_hash: bytes = b""
 
@@ -122,13 +121,13 @@ class Opener:
             raise
         except (KeysError, WireError) as error:
             return Refused(error.code, str(error))
-        if sender.device(envelope.device) is not None:  # else anybody's word makes rows without end
-            self._keys.vault.numbers.saw_number(sender.person, envelope.device, envelope.number)
         try:
             return self._open(envelope, hash16("received", body), sender=sender, now=now)
         except Damaged:
             raise
         except (KeysError, WireError) as error:
+            if sender.device(envelope.device) is not None:  # else anybody's word makes endless rows
+                self._keys.vault.numbers.saw_number(sender.person, envelope.device, envelope.number)
             return Refused(error.code, str(error), envelope.device, envelope.number, envelope.mine)
 
     def _open(self, envelope: Envelope, received: bytes, *, sender: Card, now: float) -> Received:
@@ -186,15 +185,13 @@ class Opener:
     def _go_on(self, session: Session | None, message: bytes, them: Party) -> _Step:
         if session is None or (session.person, session.device) != (them.person, them.device):
             raise SessionUnknown("it goes on with a session that is not here")
-        place = self._ratchet.place(message)
-        skipped = self._keys.vault.sessions.skipped(session.id, place)
         opened = self._ratchet.open(
             session.state,
             message,
             about=about(session.transcript, sender=them, recipient=self._keys.party),
-            skipped=skipped,
+            skipped=partial(self._keys.vault.sessions.skipped, session.id),
         )
-        return _Step(session, opened, message, skipped_used=skipped is not None)
+        return _Step(session, opened)
 
     def _accept(
         self, set_up: SetUp, fingerprint: bytes, message: bytes, them: Party, *, now: float
@@ -224,14 +221,14 @@ class Opener:
             opened.state,
             made=now,
         )
-        return _Step(session, opened, message, accepted=set_up, accepted_hash=fingerprint)
+        return _Step(session, opened, accepted=set_up, accepted_hash=fingerprint)
 
     def _keep_step(self, step: _Step, *, now: float) -> Session:
         session = step.session.answered(step.opened.state, now=now)
         self._keys.vault.sessions.keep(session)
         self._keys.vault.sessions.keep_skipped(session.id, step.opened.skipped, now=now)
-        if step.skipped_used:
-            self._keys.vault.sessions.use_skipped(session.id, self._ratchet.place(step.message))
+        if step.opened.used is not None:
+            self._keys.vault.sessions.use_skipped(session.id, step.opened.used)
         if step.accepted is not None:
             self._use_up(step.accepted, step.accepted_hash, session.id)
         return session

@@ -2,7 +2,6 @@
 
     begin   the initiator's first step        seal   a further message
     accept  the responder's first step        open   a message that came
-    place   where a message stands in its session, read without opening it
 
 Nothing is kept here. A step gets the state as bytes and returns the next one, and whoever calls
 stores it in the transaction that also keeps the message; a step that fails returns nothing, so the
@@ -10,14 +9,14 @@ stored state stays byte for byte what it was. Keys of messages that were skipped
 be stored in rows of their own, for there may be a thousand.
 
 Underneath is the library `doubleratchet`, whose coroutines never wait and are run to their end at
-once. Replace it by writing these five methods over another one (docs/protocol.md §6.6).
+once. Replace it by writing these four methods over another one (docs/protocol.md §6.6).
 
 Source: Perrin, Marlinspike, "The Double Ratchet Algorithm", revision 1, §3, §5.2.
 """
 
 import hmac
 import struct
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, Protocol, TypeVar
@@ -40,6 +39,9 @@ HEADER: Final = struct.Struct(">32sII")
 
 _CHAIN_CONSTANT: Final = b"\x02\x01"
 """HMAC of 2 is the next chain key, HMAC of 1 the message key, as the source recommends."""
+
+_MAX_LIVE: Final = 256
+"""Sessions whose objects are remembered."""
 
 T = TypeVar("T")
 
@@ -75,6 +77,12 @@ class Opened:
     state: bytes = field(repr=False)
     plaintext: bytes = field(repr=False)
     skipped: tuple[SkippedKey, ...]
+    used: Place | None = None
+    """Where the key was kept that opened it, which is now to be forgotten."""
+
+
+def nothing_skipped(_place: Place) -> None:
+    """Say that no key is kept for any place."""
 
 
 class Ratchet(Protocol):
@@ -98,7 +106,12 @@ class Ratchet(Protocol):
         """Seal the next message."""
 
     def open(
-        self, state: bytes, message: bytes, *, about: bytes, skipped: SkippedKey | None = None
+        self,
+        state: bytes,
+        message: bytes,
+        *,
+        about: bytes,
+        skipped: Callable[[Place], SkippedKey | None] = nothing_skipped,
     ) -> Opened:
         """Open a message.
 
@@ -106,7 +119,7 @@ class Ratchet(Protocol):
             state: as it was stored last.
             message: what came.
             about: what the sender bound to it.
-            skipped: the key kept for this very place, if there is one; forget it afterwards.
+            skipped: finds the key kept for a place; asked only where there can be one.
 
         Raises:
             Duplicate: the place was passed and its key used.
@@ -115,16 +128,21 @@ class Ratchet(Protocol):
             WeakKey: the ratchet key in it has a low order.
         """
 
-    def place(self, message: bytes) -> Place:
-        """Return where a message stands.
 
-        Raises:
-            Broken: it is too short to be a message.
-        """
+@dataclass(slots=True)
+class _Live:
+    """The library's own object for a state; a step changes it."""
+
+    state: State
+    ratchet: "_Library" = field(repr=False)
 
 
 class DoubleRatchet:
     """The ratchet over the library `doubleratchet`.
+
+    The object that a step has left behind is remembered beside the state that was handed out: where
+    exactly that state comes back for the next step, it need not be read into a new object. One step
+    uses it up, so that a step that fails, or whose transaction is undone, leaves nothing of it.
 
     Args:
         random: where new ratchet keys and nonces come from.
@@ -132,6 +150,7 @@ class DoubleRatchet:
 
     def __init__(self, random: Random = system_random) -> None:
         self._parts = _parts(random)
+        self._live: dict[bytes, _Live] = {}
 
     def begin(self, secret: bytes, *, their_key: bytes, plaintext: bytes, about: bytes) -> Sealed:
         """See `Ratchet.begin`."""
@@ -144,7 +163,7 @@ class DoubleRatchet:
                 associated_data=about,
             )
         )
-        return Sealed(_pack(ratchet.model), _written(message))
+        return Sealed(self._kept(ratchet, ratchet.model), _written(message))
 
     def accept(self, secret: bytes, *, own_key: Exchange, message: bytes, about: bytes) -> Opened:
         """See `Ratchet.accept`."""
@@ -157,29 +176,66 @@ class DoubleRatchet:
                 associated_data=about,
             )
         )
-        return _opened(ratchet.model, plaintext)
+        return self._opened(ratchet, plaintext)
 
     def seal(self, state: bytes, plaintext: bytes, *, about: bytes) -> Sealed:
         """See `Ratchet.seal`."""
-        ratchet = _Library.from_model(_model(State.load(state), skipped=None), **self._parts)
+        ratchet = self._take(state).ratchet
         message = _run(ratchet.encrypt_message(plaintext, about))
-        return Sealed(_pack(ratchet.model), _written(message))
+        return Sealed(self._kept(ratchet, ratchet.model), _written(message))
 
     def open(
-        self, state: bytes, message: bytes, *, about: bytes, skipped: SkippedKey | None = None
+        self,
+        state: bytes,
+        message: bytes,
+        *,
+        about: bytes,
+        skipped: Callable[[Place], SkippedKey | None] = nothing_skipped,
     ) -> Opened:
         """See `Ratchet.open`."""
-        before, read = State.load(state), _read(message)
-        if skipped is None:
-            _refuse_leap(before, read.header)
-        ratchet = _Library.from_model(_model(before, skipped=skipped), **self._parts)
-        plaintext = _guarded(ratchet.decrypt_message(read, about))
-        return _opened(ratchet.model, plaintext)
+        read = _read(message)
+        place = Place(read.header.ratchet_pub, read.header.sending_chain_length)
+        live = self._take(state)
+        kept = skipped(place) if _passed(live.state, place) else None
+        if kept is not None:
+            live.ratchet = _Library.from_model(_model(live.state, skipped=kept), **self._parts)
+        else:
+            _refuse_leap(live.state, read.header)
+        plaintext = _guarded(live.ratchet.decrypt_message(read, about))
+        return self._opened(live.ratchet, plaintext, used=place if kept is not None else None)
 
-    def place(self, message: bytes) -> Place:
-        """See `Ratchet.place`."""
-        header = _read(message).header
-        return Place(header.ratchet_pub, header.sending_chain_length)
+    def _take(self, state: bytes) -> _Live:
+        live = self._live.pop(state, None)
+        if live is not None:
+            return live
+        loaded = State.load(state)
+        return _Live(loaded, _Library.from_model(_model(loaded, skipped=None), **self._parts))
+
+    def _opened(
+        self, ratchet: "_Library", plaintext: bytes, *, used: Place | None = None
+    ) -> Opened:
+        model = ratchet.model
+        skipped = tuple(
+            SkippedKey(Place(one.ratchet_pub, one.index), one.message_key)
+            for one in model.skipped_message_keys
+        )
+        return Opened(self._kept(ratchet, model), plaintext, skipped, used)
+
+    def _kept(self, ratchet: "_Library", model: doubleratchet.DoubleRatchetModel) -> bytes:
+        """Return the state after a step."""
+        state = _state(model)
+        saved = state.save()
+        if not model.skipped_message_keys:  # those are kept in rows, and by no object
+            if len(self._live) >= _MAX_LIVE:
+                self._live.clear()
+            self._live[saved] = _Live(state, ratchet)
+        return saved
+
+
+def _passed(state: State, place: Place) -> bool:
+    """Return whether the key of a place may lie among those that were skipped."""
+    receiving = state.receiving
+    return receiving is None or place.chain != state.other or place.number < receiving.length
 
 
 class _Library(doubleratchet.DoubleRatchet):
@@ -295,15 +351,7 @@ def _read(message: bytes) -> doubleratchet.EncryptedMessage:
     return doubleratchet.EncryptedMessage(header, message[HEADER.size :])
 
 
-def _opened(model: doubleratchet.DoubleRatchetModel, plaintext: bytes) -> Opened:
-    skipped = tuple(
-        SkippedKey(Place(one.ratchet_pub, one.index), one.message_key)
-        for one in model.skipped_message_keys
-    )
-    return Opened(_pack(model), plaintext, skipped)
-
-
-def _pack(model: doubleratchet.DoubleRatchetModel) -> bytes:
+def _state(model: doubleratchet.DoubleRatchetModel) -> State:
     """Return the state without skipped keys, in a form of our own: it outlives the library."""
     steps = model.diffie_hellman_ratchet
     chains = steps.symmetric_key_ratchet
@@ -317,7 +365,7 @@ def _pack(model: doubleratchet.DoubleRatchetModel) -> bytes:
         sending,
         _chain(chains.receiving_chain),
         chains.previous_sending_chain_length,
-    ).save()
+    )
 
 
 def _chain(model: doubleratchet.KDFChainModel | None) -> Chain | None:

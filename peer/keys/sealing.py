@@ -11,7 +11,7 @@ from peer.keys.envelope import (
     seal_body,
     seal_envelope,
 )
-from peer.keys.errors import NeedsBundles, NotForUs
+from peer.keys.errors import NeedsBundles, NotForUs, TooLarge
 from peer.keys.keyring import Keyring
 from peer.keys.primitives import Random
 from peer.keys.ratchet import Ratchet
@@ -102,10 +102,11 @@ class Sealer:
             raise NotForUs("no key is shared with this person: add the contact again")
         plaintext, body = seal_body(item.raw, author=own.person, random=self._random)
         made = [self._packet(plaintext, target, now=now) for target in targets]
+        number = self._keys.vault.numbers.next_number(to.person)
         envelope = Envelope(
             own.person,
             self._keys.identity.device.id,
-            self._keys.vault.numbers.last_number(to.person) + 1,
+            number,
             tuple(one.packet for one in made),
             body,
             mine=own.position,
@@ -113,16 +114,19 @@ class Sealer:
             again=again,
         )
         parcel = ParcelId(self._random(ParcelId.size))
-        sealed = seal_envelope(
-            envelope, key=key, recipient=to.person, parcel=parcel, random=self._random
-        )
-        self._keep(made, to.person, number=envelope.number)
-        return SealedLetter(parcel, sealed, envelope.number)
+        try:
+            sealed = seal_envelope(
+                envelope, key=key, recipient=to.person, parcel=parcel, random=self._random
+            )
+        except TooLarge:
+            self._keys.vault.numbers.give_back(to.person, number)
+            raise
+        self._keep(made)
+        return SealedLetter(parcel, sealed, number)
 
-    def _keep(self, made: Sequence[_Made], person: PersonId, *, number: int) -> None:
+    def _keep(self, made: Sequence[_Made]) -> None:
         """Store what was used up: last of all, so that a refusal before has changed nothing."""
         vault = self._keys.vault
-        vault.numbers.count_from(person, number)
         for one in made:
             vault.sessions.keep(one.session)
             if one.begun:

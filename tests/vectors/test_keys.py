@@ -15,7 +15,7 @@ from peer.keys.introduction import Met
 from peer.keys.person import BoxKey, Device, PairKey, PersonKey, recovery_box, root_key
 from peer.keys.person_records import older_keys, open_for_recovery, open_record
 from peer.keys.primitives import Encapsulation, Exchange
-from peer.keys.ratchet import DoubleRatchet, SkippedKey
+from peer.keys.ratchet import DoubleRatchet, Place, SkippedKey
 from peer.keys.sessions import Party, PrekeySecrets, SetUp, about, respond
 from peer.keys.signed_items import read_item
 from peer.keys.words import seed_of, words_of
@@ -166,7 +166,7 @@ def test_messages_are_sealed_and_opened_as_written(case: Case) -> None:
         sealed = using("", message).seal(sealed.state, text, about=there)
         made.append(sealed.message)
     assert made == messages
-    states, skipped = {"initiator": sealed.state}, dict[tuple[bytes, int], SkippedKey]()
+    states, skipped = {"initiator": sealed.state}, dict[Place, SkippedKey]()
     keys = {"initiator": "initiator_1", "responder": "responder_0"}
     for step in case["steps"]:
         side, message = step["side"], bytes.fromhex(step["message"])
@@ -181,11 +181,10 @@ def test_messages_are_sealed_and_opened_as_written(case: Case) -> None:
                     _raw(case, "secret"), own_key=own, message=message, about=bound
                 )
             else:
-                place = steps.place(message)
-                known = skipped.get((place.chain, place.number))
-                opened = steps.open(states[side], message, about=bound, skipped=known)
-                skipped.pop((place.chain, place.number), None)
-            skipped.update({(one.place.chain, one.place.number): one for one in opened.skipped})
+                opened = steps.open(states[side], message, about=bound, skipped=skipped.get)
+                if opened.used is not None:
+                    del skipped[opened.used]
+            skipped.update({one.place: one for one in opened.skipped})
             states[side] = opened.state
             assert opened.plaintext == bytes.fromhex(step["plaintext"])
 

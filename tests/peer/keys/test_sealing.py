@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,12 @@ def test_the_largest_item_fits_and_one_more_byte_is_refused(pair: Pair) -> None:
     big = Unknown(77, bytes(room))
 
     assert isinstance(ben.open(ana, ana.seal(ben, big)), Received)
+    item = ana.write(Unknown(77, bytes(room)))
+    longer = replace(item, raw=item.raw + bytes(50_000))
+    before = ana.state()
+    with ana.step(), pytest.raises(TooLarge):
+        ana.letters.seal(longer, to=ben.card, own=ana.card, now=ana.now)
+    assert ana.state() == before
     with pytest.raises(TooLarge):
         ana.seal(ben, Unknown(77, bytes(room + 200)))
 
