@@ -17,6 +17,7 @@ from gateway.mailbox.mending import find_damaged_row, mend_mailboxes
 from gateway.sync.mending import find_damaged_card, mend_cards
 from gateway.sync.prekeys import drop_one_time
 from gateway.sync.recovery import forget_requests
+from gateway.sync.state_log import find_damaged_state, mend_state
 from gateway.sync.store import OnConfirmed, ask_for_confirmation
 from wire.ids import SeatId
 
@@ -35,11 +36,12 @@ def rooms() -> Rooms:
     """Return what the rooms know of their rows."""
 
     def find(store: sqlite3.Connection) -> str | None:
-        return find_damaged_row(store) or find_damaged_card(store)
+        return find_damaged_row(store) or find_damaged_card(store) or find_damaged_state(store)
 
     def mend(store: sqlite3.Connection) -> None:
         mend_mailboxes(store)
         mend_cards(store)
+        mend_state(store)
         begin_afresh(store)
 
     return Rooms(find=find, mend=mend)

@@ -35,6 +35,7 @@ from gateway.sync.prekeys import PrekeyStore, drop_one_time
 from gateway.sync.recovery import RecoveryStore
 from gateway.sync.seats import Seats
 from gateway.sync.segments import ArchiveStore
+from gateway.sync.state_log import StateLogStore
 from gateway.sync.store import SyncStore
 from wire.places import Place
 
@@ -140,6 +141,7 @@ async def open_gateway(
             PrekeyStore(database, clock=steady),
             ArchiveStore(database),
             RecoveryStore(database, clock=steady, on_confirmed=relearn_lanes(steady)),
+            StateLogStore(database, clock=steady),
         )
         front = Front(stores, desk=desk, identity=identity, clock=clock, version=version())
         app = front.app

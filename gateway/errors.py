@@ -25,7 +25,10 @@ Refusal                    understood, and the answer is no: code, status, facts
 ├── RecoveryRefused        no such person here, or no proof of her root or of her friends' secret
 ├── RecoveryUnderWay       somebody asks for the share that is to be replaced
 ├── NoSuchRequest          no such request for a share waits
-└── NamedLost              the device was named as lost, and may not stop the request
+├── NamedLost              the device was named as lost, and may not stop the request
+├── StateRefused           a batch or snapshot that no device of the person has signed, or an older
+├── StateTaken             another batch stands under this number of its device
+└── StateFull              the state log has no room
 
 StartupError               for the owner of the box: a sentence that says what to do
 ├── AlreadyRunning         another process holds the data folder
@@ -332,6 +335,40 @@ class NamedLost(Refusal):
 
     def __init__(self) -> None:
         super().__init__("this device was named as lost: only another one, or the kit, can cancel")
+
+
+class StateRefused(Refusal):
+    """The batch or snapshot has no place in this state log."""
+
+    code = "state-refused"
+    status = 409
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the state was refused: {reason}")
+        self.reason = reason
+
+
+class StateTaken(Refusal):
+    """Another batch of the device stands under this number: two phones go about as one device."""
+
+    code = "state-taken"
+    status = 409
+
+    def __init__(self, *, device: str, seq: int) -> None:
+        super().__init__(f"another batch {seq} of this device is here")
+        self.device = device
+        self.seq = seq
+
+
+class StateFull(Refusal):
+    """The state log of this seat has no room."""
+
+    code = "state-full"
+    status = 507
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(f"a state log has at most {limit} bytes; leave a snapshot")
+        self.limit = limit
 
 
 class StartupError(Exception):

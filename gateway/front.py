@@ -28,6 +28,7 @@ from gateway.sync.recovery_routes import Comeback, recovery_routes
 from gateway.sync.routes import Registry, sync_routes
 from gateway.sync.segment_routes import archive_routes
 from gateway.sync.segments import ArchiveStore
+from gateway.sync.state_log import StateLogStore
 from gateway.sync.store import CardChange, SyncStore
 from wire.ids import DeviceId, SeatId
 from wire.receipt import Receipt
@@ -45,6 +46,7 @@ class Stores:
     prekeys: PrekeyStore
     archive: ArchiveStore
     recovery: RecoveryStore
+    state: StateLogStore
 
 
 class Front:
@@ -73,7 +75,12 @@ class Front:
         answer_errors(self.app)
         room = Mailroom(self._auth, stores.mailbox, openings, counter, self._lines, clock, version)
         registry = Registry(
-            self._auth, stores.sync, stores.prekeys, openings.check, self.devices_revoked
+            self._auth,
+            stores.sync,
+            stores.prekeys,
+            stores.state,
+            openings.check,
+            self.devices_revoked,
         )
         self.app.register_blueprint(pairing_routes(desk))
         self.app.register_blueprint(mailbox_routes(room))

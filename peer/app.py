@@ -21,6 +21,7 @@ from peer.errors import (
     GatewayRefused,
     NoPerson,
     NothingToSend,
+    PhoneCopied,
     TooLarge,
     WrongKit,
 )
@@ -41,6 +42,7 @@ from peer.store import Store, open_store
 from peer.watching import AWAY, Arrived, Away, Event, Here, Missing, Moved, Watch
 from peer.ways.furnishing import at_home
 from peer.ways.sending import Sending, State
+from peer.ways.state_sync import COPIED
 from wire.card import Role
 from wire.codes import ContactCode, GatewayCode, KitCode
 from wire.errors import WireError, WrongCode
@@ -103,6 +105,7 @@ class Peer:
 
     def __init__(self, store: Store, *, now: Callable[[], float]) -> None:
         self._store = store
+        store.now = now
         self._now = now
         self.contacts = Contacts(store.db)
 
@@ -406,6 +409,17 @@ class Peer:
                 if once and isinstance(event, Arrived):
                     return
 
+    async def try_state(self) -> bool:
+        """Tell other devices what this one has changed, and hear them; return whether that went.
+
+        Raises:
+            PhoneCopied: there are changes of this phone that it does not know.
+        """
+        reached = await self._tell_gateway()
+        if self._store.note(COPIED) is not None:
+            raise PhoneCopied
+        return reached
+
     async def status(self) -> dict[str, Any]:
         """Return how this phone is, and whether its gateway answers."""
         me = self.me
@@ -429,6 +443,7 @@ class Peer:
             "contacts": len(self.contacts.all()),
             "waiting": waiting,
             "letters_waiting": sending.outgoing.letters_waiting(),
+            "copied": self._store.note(COPIED) is not None,
             "missing": {one.contact: one.count for one in self._watch().missing()},
             "given_up": [
                 {"to": contact, "why": why} for contact, why in self._letterbox().given_up()

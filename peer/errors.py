@@ -21,6 +21,7 @@ PeerError
 ├── MistypedWord        a word of a kit that is none, or does not fit the others; it is named
 ├── WrongKit            the kit of somebody else, or of nobody here
 ├── KitGone             the recovery seed is not on this phone any more
+├── PhoneCopied         another phone goes about as this one, or this one was set back
 ├── NoSuchFile          a file that cannot be read
 └── CannotSave          a file that came cannot be written
 
@@ -195,6 +196,23 @@ class KitGone(PeerError):
         super().__init__(
             "the recovery seed was wiped from this phone, or never was on it; only your kit has"
             " it now. If the kit is lost too, choose friends who help while you still have a device"
+        )
+
+
+class PhoneCopied(PeerError):
+    """Changes are there that this device signed and does not know.
+
+    Its file was copied to another device, or put back from an older copy. Nothing is mended here:
+    what one of the two has done would be lost.
+    """
+
+    code = "phone-copied"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this phone was copied or set back to an older state: there are changes that it made "
+            "and does not know. Take it off your card from another device and add it anew; "
+            "letters come all the same"
         )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from peer.devices.belongings import TOLD, Belongings
 from peer.errors import EmptyName, NoPerson, NotPaired, PersonExists
 from peer.keys.birth import begin_person, state_gateways
 from peer.keys.person import Identity, PersonKey
@@ -62,6 +63,8 @@ class Me:
         if store.note(_CARD) is None:
             raise NoPerson
         self.identity: Identity = store.vault.identity()
+        self.belongings = Belongings(store, person=self.person, device=self.identity.device.id)
+        store.before_commit = self.belongings.stamp
 
     @classmethod
     def begin(cls, store: Store, *, name: str, role: Role, now: float) -> "Me":
@@ -78,7 +81,9 @@ class Me:
         _, card = begin_person(store.vault, role=role, now=now)
         store.keep_note(_NAME, name.encode("utf-8"))
         store.keep_note(_CARD, _chain(card))
-        return cls(store)
+        me = cls(store)
+        me.belongings.begin()
+        return me
 
     @classmethod
     def come_back(
@@ -204,6 +209,7 @@ class Me:
         self._store.keep_note(_TOLD, None)
         self._store.keep_note(PERSON_KEY_TOLD, None)
         self._store.keep_note(PREKEYS_LOOKED_AT, None)
+        self._store.keep_note(TOLD, None)
         self._store.db.execute(
             "UPDATE lane_given SET gateway = NULL, lane = NULL WHERE NOT revoked"
         )

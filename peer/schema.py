@@ -13,6 +13,10 @@
 | sent        | an item under the number it was sent with, for thirty days: it may be asked for  |
 | trouble     | a parcel that could not be opened                                                |
 | exchange    | an addition that is under way                                                    |
+| state       | what all devices of this person hold alike, under hashed keys                    |
+| state_dirty | rows of other tables that changed and belong to the state: see the triggers      |
+| state_batch | changes as they were signed, until a snapshot has them                           |
+| state_vector | how far each of the person's devices was heard                                  |
 
 All times are Unix seconds by this device's clock, but `letter.written`, which is its author's.
 """
@@ -121,5 +125,102 @@ CREATE TABLE exchange (
 ALTER TABLE letter ADD COLUMN device BLOB;
 ALTER TABLE letter ADD COLUMN counted INTEGER;
 CREATE INDEX letter_by_device ON letter (person, device, counted);
+""",
+    """
+CREATE TABLE state (
+    key BLOB PRIMARY KEY,                -- peer/devices/state.py
+    epoch INTEGER NOT NULL,
+    time INTEGER NOT NULL,               -- of the hybrid clock, less 2^63: SQLite counts from there
+    device BLOB NOT NULL,
+    seq INTEGER NOT NULL,                -- in which of its batches
+    value BLOB,                          -- NULL: it is no more
+    pending INTEGER NOT NULL             -- whether it still has to be told
+) STRICT, WITHOUT ROWID;
+CREATE INDEX state_pending ON state (epoch, time) WHERE pending;
+CREATE TABLE state_dirty (
+    kind INTEGER NOT NULL,               -- peer/devices/belongings.py Kind
+    one ANY NOT NULL,
+    two ANY NOT NULL,
+    three ANY NOT NULL
+) STRICT;
+CREATE TABLE state_batch (
+    device BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    raw BLOB NOT NULL,                   -- as signed: a gateway that lost it is given it again
+    PRIMARY KEY (device, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE state_vector (
+    device BLOB PRIMARY KEY,
+    seq INTEGER NOT NULL,                -- up to here its batches were taken
+    cut INTEGER                          -- revoked: nothing later is ever taken
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER contact_came AFTER INSERT ON contact BEGIN
+    INSERT INTO state_dirty VALUES (2, NEW.person, x'', x''),
+        (3, NEW.person, x'', x''), (4, NEW.person, x'', x''), (20, NEW.person, x'', x'');
+    INSERT INTO state_dirty SELECT 5, person, transcript, x'' FROM pair_secrets
+        WHERE person = NEW.person;
+    INSERT INTO state_dirty SELECT 6, person, generation, x'' FROM box_keys
+        WHERE person = NEW.person;
+    INSERT INTO state_dirty SELECT 7, person, class, secret FROM lane_given
+        WHERE person = NEW.person;
+    INSERT INTO state_dirty SELECT 8, person, class, x'' FROM lane_taken
+        WHERE person = NEW.person; END;
+CREATE TRIGGER contact_changed AFTER UPDATE OF introduced, chain, added ON contact BEGIN
+    INSERT INTO state_dirty VALUES (2, NEW.person, x'', x''); END;
+CREATE TRIGGER contact_renamed AFTER UPDATE OF name ON contact BEGIN
+    INSERT INTO state_dirty VALUES (3, NEW.person, x'', x''); END;
+CREATE TRIGGER contact_verified AFTER UPDATE OF verified ON contact BEGIN
+    INSERT INTO state_dirty VALUES (4, NEW.person, x'', x''); END;
+CREATE TRIGGER contact_blocked AFTER UPDATE OF blocked ON contact BEGIN
+    INSERT INTO state_dirty VALUES (20, NEW.person, x'', x''); END;
+CREATE TRIGGER contact_went AFTER DELETE ON contact BEGIN
+    INSERT INTO state_dirty VALUES (2, OLD.person, x'', x''),
+        (3, OLD.person, x'', x''), (4, OLD.person, x'', x''); END;
+CREATE TRIGGER pair_came AFTER INSERT ON pair_secrets BEGIN
+    INSERT INTO state_dirty VALUES (5, NEW.person, NEW.transcript, x''); END;
+CREATE TRIGGER pair_went AFTER DELETE ON pair_secrets BEGIN
+    INSERT INTO state_dirty VALUES (5, OLD.person, OLD.transcript, x''); END;
+CREATE TRIGGER box_came AFTER INSERT ON box_keys BEGIN
+    INSERT INTO state_dirty VALUES (6, NEW.person, NEW.generation, x''); END;
+CREATE TRIGGER box_went AFTER DELETE ON box_keys BEGIN
+    INSERT INTO state_dirty VALUES (6, OLD.person, OLD.generation, x''); END;
+CREATE TRIGGER given_came AFTER INSERT ON lane_given BEGIN
+    INSERT INTO state_dirty VALUES (7, NEW.person, NEW.class, NEW.secret); END;
+CREATE TRIGGER given_revoked AFTER UPDATE OF revoked ON lane_given BEGIN
+    INSERT INTO state_dirty VALUES (7, NEW.person, NEW.class, NEW.secret); END;
+CREATE TRIGGER given_went AFTER DELETE ON lane_given BEGIN
+    INSERT INTO state_dirty VALUES (7, OLD.person, OLD.class, OLD.secret); END;
+CREATE TRIGGER taken_came AFTER INSERT ON lane_taken BEGIN
+    INSERT INTO state_dirty VALUES (8, NEW.person, NEW.class, x''); END;
+CREATE TRIGGER taken_changed AFTER UPDATE OF secret ON lane_taken BEGIN
+    INSERT INTO state_dirty VALUES (8, NEW.person, NEW.class, x''); END;
+CREATE TRIGGER taken_went AFTER DELETE ON lane_taken BEGIN
+    INSERT INTO state_dirty VALUES (8, OLD.person, OLD.class, x''); END;
+CREATE TRIGGER note_came AFTER INSERT ON note WHEN NEW.name IN ('name', 'gateway',
+    'gateways-left', 'card') OR NEW.name GLOB 'fresh/*' OR NEW.name GLOB 'setting/*' BEGIN
+    INSERT INTO state_dirty VALUES (iif(NEW.name = 'card', 9, 1), NEW.name, x'', x'');
+    END;
+CREATE TRIGGER note_changed AFTER UPDATE OF value ON note WHEN NEW.name IN ('name', 'gateway',
+    'gateways-left', 'card') OR NEW.name GLOB 'fresh/*' OR NEW.name GLOB 'setting/*' BEGIN
+    INSERT INTO state_dirty VALUES (iif(NEW.name = 'card', 9, 1), NEW.name, x'', x'');
+    END;
+CREATE TRIGGER note_went AFTER DELETE ON note WHEN OLD.name IN ('name', 'gateway',
+    'gateways-left') OR OLD.name GLOB 'fresh/*' OR OLD.name GLOB 'setting/*' BEGIN
+    INSERT INTO state_dirty VALUES (1, OLD.name, x'', x''); END;
+CREATE TRIGGER letter_shown AFTER UPDATE OF shown ON letter
+    WHEN NEW.shown AND NOT NEW.outgoing AND NEW.counted IS NOT NULL BEGIN
+    INSERT INTO state_dirty VALUES (10, NEW.person, NEW.device, x''); END;
+-- What was here before there were several devices is told with the first change.
+INSERT INTO note SELECT 'state-begun', x'' WHERE EXISTS (SELECT 1 FROM note WHERE name = 'card');
+INSERT INTO state_dirty SELECT iif(name = 'card', 9, 1), name, x'', x'' FROM note
+    WHERE name IN ('name', 'gateway', 'gateways-left', 'card') OR name GLOB 'fresh/*';
+INSERT INTO state_dirty SELECT k.column1, person, x'', x'' FROM contact,
+    (VALUES (2), (3), (4), (20)) AS k;
+INSERT INTO state_dirty SELECT 7, person, class, secret FROM lane_given;
+INSERT INTO state_dirty SELECT 8, person, class, x'' FROM lane_taken;
+INSERT INTO state_dirty SELECT 5, person, transcript, x'' FROM pair_secrets;
+INSERT INTO state_dirty SELECT 6, person, generation, x'' FROM box_keys;
+INSERT INTO state_dirty SELECT 10, person, device, x'' FROM letter
+    WHERE shown AND NOT outgoing AND counted IS NOT NULL;
 """,
 )

@@ -20,7 +20,9 @@ state seals two letters under one key.
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -71,6 +73,10 @@ class Store:
         self.db = connection
         self.path = path
         self.vault = Vault(connection)
+        self.now: Callable[[], float] = time.time
+        """Returns Unix seconds; whoever opens the phone with another clock sets it."""
+        self.before_commit: Callable[[], None] | None = None
+        """What is done last in each transaction: a person's state is stamped."""
         self._lock = lock
 
     @contextmanager
@@ -84,6 +90,8 @@ class Store:
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield self.db
+                if self.before_commit is not None:
+                    self.before_commit()
                 self.db.execute("COMMIT")
             except BaseException:
                 with suppress(sqlite.Error):  # after some errors SQLite has done it already
@@ -249,11 +257,11 @@ def _check_version(connection: sqlite.Connection, path: Path) -> int:
 def _migrate(connection: sqlite.Connection, version: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
+        if version == 0:
+            Vault(connection).create()  # before the triggers on its tables
         for script in MIGRATIONS[version:]:
             for statement in _statements(script):
                 connection.execute(statement)
-        if version == 0:
-            Vault(connection).create()
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         connection.execute("COMMIT")
     except BaseException:
@@ -263,8 +271,11 @@ def _migrate(connection: sqlite.Connection, version: int) -> None:
 
 
 def _statements(script: str) -> list[str]:
-    """Split a script, since `executescript` would commit what is open before it."""
-    return [one for one in script.split(";\n") if one.strip()]
+    """Split a script, since `executescript` would commit what is open before it.
+
+    A statement begins at the margin; what a trigger does is indented.
+    """
+    return [one for one in re.split(r";\n(?=\S)|;\n\Z", script) if one.strip()]
 
 
 def sentence(error: sqlite.Error, path: Path) -> str:

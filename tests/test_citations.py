@@ -74,7 +74,7 @@ async def test_every_request_that_phones_can_make_is_described(tmp_path: Path) -
         rules = list(served.gateway.app.url_map.iter_rules())
     text = re.sub(r"\s+", " ", SPECIFICATION)
     asked = {
-        f"{method} {re.sub(r'<(?:int:)?(slot|number)>', _in_words, rule.rule)}"
+        f"{method} {re.sub(r'<(?:int:)?(slot|number|device)>', _in_words, rule.rule)}"
         for rule in rules
         for method in rule.methods or ()
         if method not in ("HEAD", "OPTIONS") and rule.endpoint != "static"
@@ -85,7 +85,7 @@ async def test_every_request_that_phones_can_make_is_described(tmp_path: Path) -
 
 
 def _in_words(part: re.Match[str]) -> str:
-    return {"slot": "SLOT", "number": "N"}[part[1]]
+    return {"slot": "SLOT", "number": "N", "device": "DEVICE"}[part[1]]
 
 
 def test_every_section_that_is_cited_exists() -> None:

@@ -1,4 +1,4 @@
-"""Cards, prekeys, person keys and logging in, over HTTP (docs/protocol.md §3.4, §10, §14.1)."""
+"""Cards, prekeys, person keys, state, logins over HTTP (docs/protocol.md §3.4, §10, §14, §15)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from quart import Blueprint, Response, request
 from gateway.auth import Auth, Caller
 from gateway.bodies import body, nothing, octets
 from gateway.sync.prekeys import PrekeyStore
+from gateway.sync.state_log import StateLogStore
 from gateway.sync.store import SyncStore
 from gateway.visit import Asked, Kind, visit_of
 from wire.auth import BEARER_SECONDS, LOGIN_LIMIT, Purpose
@@ -18,6 +19,15 @@ from wire.ids import DeviceId, LaneId, SeatId
 from wire.lanes import Lane
 from wire.person_keys import PUT_LIMIT, decode_put, encode_records
 from wire.prekeys import UPLOAD_LIMIT, PrekeyKind, decode_upload, encode_bundles
+from wire.state_log import (
+    ASK_LIMIT,
+    MAX_SNAPSHOT,
+    MESSAGE_LIMIT,
+    Batch,
+    Snapshot,
+    decode_ask,
+    decode_batches,
+)
 
 
 class OpenedLane(Protocol):
@@ -43,6 +53,7 @@ class Registry:
     auth: Auth
     store: SyncStore
     prekeys: PrekeyStore
+    state: StateLogStore
     opens: Opens
     on_revoked: Callable[[SeatId, tuple[DeviceId, ...]], None]
 
@@ -54,6 +65,7 @@ def sync_routes(registry: Registry) -> Blueprint:
     _prekeys(routes, registry)
     _cards(routes, registry)
     _person_keys(routes, registry)
+    _state(routes, registry)
     return routes
 
 
@@ -135,3 +147,31 @@ def _person_keys(routes: Blueprint, registry: Registry) -> None:
     async def person_keys() -> Response:
         caller = _caller(registry)
         return octets(encode_records(await registry.store.person_keys(caller.seat)))
+
+
+def _state(routes: Blueprint, registry: Registry) -> None:
+    @routes.post("/state")
+    async def ask() -> Response:
+        caller = _caller(registry)
+        vector = decode_ask(await body(ASK_LIMIT))
+        answer = await registry.state.ask(caller.seat, caller.device.device, vector)
+        return octets(answer.encode())
+
+    @routes.post("/state/batches")
+    async def leave() -> Response:
+        caller = _caller(registry)
+        batches = [Batch.decode(one) for one in decode_batches(await body(MESSAGE_LIMIT))]
+        await registry.state.leave(caller.seat, batches)
+        return nothing()
+
+    @routes.get("/state/snapshot/<device>")
+    async def snapshot(device: str) -> Response:
+        caller = _caller(registry)
+        found = await registry.state.snapshot(caller.seat, DeviceId.from_text(device))
+        return nothing() if found is None else octets(found)
+
+    @routes.put("/state/snapshot")
+    async def leave_snapshot() -> Response:
+        caller = _caller(registry)
+        await registry.state.leave_snapshot(caller.seat, Snapshot.decode(await body(MAX_SNAPSHOT)))
+        return nothing()

@@ -213,7 +213,7 @@ class SyncStore:
                 raise NoSuchSeat
             person = PersonId(row[0])
             change = put_card(store, seat, person, chain=chain) if chain else None
-            card = _held_card(store, seat)
+            card = held_card(store, seat)
             if card is None or not record.stands_on(card):
                 raise OtherCard
             _keep_record(store, seat, record)
@@ -307,7 +307,7 @@ def take_in(
         raise SeatTaken
     if listed is not None and listed[1]:
         raise DeviceRevoked
-    card = _held_card(store, seat)
+    card = held_card(store, seat)
     if card is None or card.device(device.device) is None:
         raise CardRefused("device-missing")
     if listed is None:  # being enrolled counts as having collected: it is here
@@ -320,7 +320,8 @@ def take_in(
         on_confirmed(store, seat)
 
 
-def _held_card(store: sqlite3.Connection, seat: SeatId) -> Card | None:
+def held_card(store: sqlite3.Connection, seat: SeatId) -> Card | None:
+    """Return the card of a seat as its statements here make it; None if there is none."""
     chain = [row[0] for row in store.execute(_CHAIN, (seat.raw,))]
     if not chain:
         return None
@@ -336,7 +337,7 @@ def put_card(
     Raises:
         CardRefused, CardTaken: as `SyncStore.put_card`.
     """
-    before = _held_card(store, seat)
+    before = held_card(store, seat)
     try:
         card = before
         for statement in chain:

@@ -148,7 +148,7 @@ class Adding:
             raise self._refused(host.code)
         host, met = self._hear(lambda: host.hear_three(three))
         contact, host = self._meet_as_host(host, met, verified=ask is not None)
-        await furnish(self.store, self.me, gateway, now=self.now())
+        await furnish(self.store, self.me, gateway, now=self.now(), in_step=False)
         assert host.four is not None  # noqa: S101  # introduce made it
         await gateway.write_slot(slot, 4, host.four)
         self._forget(host.code)
@@ -217,7 +217,7 @@ class Adding:
             guest = guest.introduce(ours, device=self.me.identity.device)
             self._keep(code, guest.save(), side=side)
         if gateway is not None:  # before the other can write on them
-            await furnish(self.store, self.me, gateway, now=self.now())
+            await furnish(self.store, self.me, gateway, now=self.now(), in_step=False)
         assert guest.three is not None  # noqa: S101  # introduce made it
         await slot.write_slot(code.slot, 3, guest.three, side=side)
         four = await self._wait(lambda: slot.read_slot(code.slot, 4), ANSWER_SECONDS)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from peer.errors import GatewayRefused
+from peer.errors import GatewayRefused, PhoneCopied
 from peer.items.kinds import Lanes as LanesItem
 from peer.keys.minting import confirm, mint
 from peer.keys.person_records import learn, make_record
@@ -21,6 +21,7 @@ from peer.store import Store
 from peer.ways.connection import connect
 from peer.ways.gateway_client import GatewayClient
 from peer.ways.outgoing import Outgoing
+from peer.ways.state_sync import sync_state
 from wire.card import Card
 from wire.errors import WireError
 from wire.lanes import LaneSecret
@@ -86,16 +87,56 @@ async def furnish_what_it_takes(
             raise
 
 
-async def furnish(store: Store, me: Me, gateway: GatewayClient, *, now: float) -> None:
+async def furnish(
+    store: Store, me: Me, gateway: GatewayClient, *, now: float, in_step: bool = True
+) -> None:
     """Tell the gateway what it does not know yet.
+
+    Args:
+        store: the phone's file.
+        me: whose phone it is.
+        gateway: which one.
+        now: Unix seconds.
+        in_step: whether the state is taken and told too; not while somebody waits for us.
 
     Raises:
         GatewayNotThere, WrongGateway, GatewayRefused
     """
     await _tell_card(store, me, gateway)
     await keep_person_key(store, me, gateway)
-    await _change_lanes(store, me, gateway, now=now)
+    if in_step:
+        await keep_in_step(store, me, gateway, now=now)
+    try:
+        await _change_lanes(store, me, gateway, now=now)
+    except GatewayRefused as refused:
+        if refused.reason != "sync-first":
+            raise
+        # Another device changed lanes: perhaps some of those that this one is about to register.
+        await keep_in_step(store, me, gateway, now=now)
+        await _change_lanes(store, me, gateway, now=now)
+    if in_step and me.belongings.has_pending():  # lanes that are gone, or others in their place
+        await keep_in_step(store, me, gateway, now=now)
     await _leave_prekeys(store, me, gateway, now=now)
+
+
+async def keep_in_step(store: Store, me: Me, gateway: GatewayClient, *, now: float) -> None:
+    """Take and tell the state; what stands in the way of that does not stop the letters.
+
+    Raises:
+        GatewayNotThere, WrongGateway
+        GatewayRefused: it does not serve this phone at all.
+    """
+    if not me.belongings.has_news(at=me.needs_home().gateway, alone=len(me.card.devices) == 1):
+        return
+    try:
+        await sync_state(store, me, gateway, now=now)
+        with store.transaction():
+            me.belongings.told_to(me.needs_home().gateway)
+    except PhoneCopied:
+        pass  # it is noted, and shown
+    except GatewayRefused as refused:
+        if refused.reason in UNKNOWN_HERE:
+            raise
 
 
 async def _tell_card(store: Store, me: Me, gateway: GatewayClient) -> None:
@@ -200,14 +241,19 @@ async def _mint_others(
 
 
 async def _change(store: Store, change: Callable[..., Awaitable[None]], lanes: list[T]) -> None:
-    """Change lanes; once more if another process of this phone was quicker."""
+    """Change lanes.
+
+    Raises:
+        GatewayRefused: `sync-first` if another device or process was quicker; the next change goes
+            on from there, once the state was learned that it made.
+    """
     try:
         await change(lanes, rests_on=_next_change(store, at_least=0))
     except GatewayRefused as refused:
         newest = refused.facts.get("position")
-        if refused.reason != "sync-first" or not isinstance(newest, int):
-            raise
-        await change(lanes, rests_on=_next_change(store, at_least=newest))
+        if refused.reason == "sync-first" and isinstance(newest, int):
+            _next_change(store, at_least=newest)
+        raise
 
 
 def _next_change(store: Store, *, at_least: int) -> int:

@@ -37,12 +37,13 @@ from wire.frames import (
     decode_frame,
     encode_frame,
 )
-from wire.ids import LaneId, RecoveryId, SlotId
+from wire.ids import DeviceId, LaneId, RecoveryId, SlotId
 from wire.lanes import Lane, LaneRight
 from wire.pairing import PairAnswer, PairRequest
 from wire.person_keys import PersonKeyRecord, decode_records, encode_put
 from wire.prekeys import Bundles, Prekey, PrekeyKind, decode_bundles, encode_upload
 from wire.recovery import Alarm, Left
+from wire.state_log import LogAnswer, Vector, encode_ask, encode_batches
 
 HEARD_SECONDS: Final = 75.0
 """Silence on a mailbox after which its connection is dead: the gateway asks every 30 seconds
@@ -167,6 +168,26 @@ class GatewayClient:
         if not isinstance(found, dict):
             raise GatewayRefused("malformed", {})
         return found
+
+    # The state log
+
+    async def state_log(self, vector: Vector) -> LogAnswer:
+        """Ask what is there of the state log beyond `vector`."""
+        data = await self._ask("POST", "/v1/state", encode_ask(vector))
+        with _understood():
+            return LogAnswer.decode(data)
+
+    async def leave_batches(self, batches: Sequence[bytes]) -> None:
+        """Leave batches there, ours or those of our other devices."""
+        await self._ask("POST", "/v1/state/batches", encode_batches(batches))
+
+    async def state_snapshot(self, device: DeviceId) -> bytes | None:
+        """Return the snapshot that a device of ours has left, None if there is none."""
+        return await self._ask("GET", f"/v1/state/snapshot/{device.text}") or None
+
+    async def leave_state_snapshot(self, snapshot: bytes) -> None:
+        """Leave a snapshot there."""
+        await self._ask("PUT", "/v1/state/snapshot", snapshot)
 
     # The mailbox
 

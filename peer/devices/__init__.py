@@ -1,0 +1,1 @@
+"""One person's several devices: what keeps them in step."""
