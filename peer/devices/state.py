@@ -73,10 +73,10 @@ def is_sound(entry: Entry) -> bool:
 
 
 def _rank(entry: Entry) -> tuple[object, ...]:
-    stamp, removed = entry.stamp, entry.value is None
+    stamp, removed, value = entry.stamp, entry.value is None, entry.value or b""
     if merge_of(entry.key) == Merge.MEMBER:
-        return (stamp.epoch, stamp.time, removed, stamp.device, stamp.seq)
-    return (stamp.epoch, stamp.time, stamp.device, stamp.seq, removed, entry.value or b"")
+        return (stamp.epoch, stamp.time, removed, stamp.device, stamp.seq, value)
+    return (stamp.epoch, stamp.time, stamp.device, stamp.seq, removed, value)
 
 
 class State(dict[bytes, Entry]):
