@@ -174,7 +174,7 @@ class GatewayClient:
     async def state_log(self, vector: Vector) -> LogAnswer:
         """Ask what is there of the state log beyond `vector`."""
         data = await self._ask("POST", "/v1/state", encode_ask(vector))
-        with _understood():
+        with understood():
             return LogAnswer.decode(data)
 
     async def leave_batches(self, batches: Sequence[bytes]) -> None:
