@@ -9,14 +9,14 @@ Nothing here listens or reads a key; `service.py` does, and tests bring their ow
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from quart import Quart, Response, jsonify
 
 from gateway.afresh import relearn_lanes, rooms
-from gateway.clock import Clock, SystemClock
+from gateway.clock import Clock, SteadyClock, SystemClock
 from gateway.config import Config, place_of
 from gateway.control import control_app
 from gateway.copies import Copies
@@ -29,6 +29,10 @@ from gateway.identity import Identity
 from gateway.lan.addresses import InterfaceAddress, reachable
 from gateway.lan.interfaces import machine_addresses
 from gateway.mailbox.store import MailboxStore
+from gateway.push.pending import PendingWakes
+from gateway.push.store import PushStore
+from gateway.push.waking import Provider, Waking
+from gateway.relay.outbound import Outbound
 from gateway.status import Running, version
 from gateway.sync.pairing_desk import PairingDesk
 from gateway.sync.prekeys import PrekeyStore, drop_one_time
@@ -64,6 +68,7 @@ class Gateway:
     """Where phones should look for it just now, best first."""
     seat_count: Callable[[], Awaitable[int]]
     port: int
+    waking: Waking | None = None
 
     def healthy(self) -> bool:
         """Return whether what is acknowledged is still stored."""
@@ -84,6 +89,7 @@ async def open_gateway(
     on_fatal: Callable[[str], None],
     clock: Clock | None = None,
     addresses: Callable[[], Iterable[InterfaceAddress]] = machine_addresses,
+    outbound: Outbound | None = None,
 ) -> AsyncIterator[Gateway]:
     """Open the store and build a gateway that answers until the block ends.
 
@@ -94,6 +100,7 @@ async def open_gateway(
         on_fatal: called with the reason when the disk failed: end the process.
         clock: the machine's clocks, unless a test brings its own.
         addresses: what this machine is reached by.
+        outbound: the way out to push services, unless a test brings its own.
 
     Raises:
         StartupError: the store cannot be used; the sentence says why.
@@ -110,9 +117,23 @@ async def open_gateway(
         open_database(path, on_fatal=on_fatal, now=clock.now(), rooms=rooms()) as database,
         run_steady_clock(database, clock) as steady,
     ):
+        pending = PendingWakes() if config.web_push else None
         mailbox = MailboxStore(
-            database, clock=steady, gateway=identity.gateway, on_new_epoch=[drop_one_time]
+            database,
+            clock=steady,
+            gateway=identity.gateway,
+            on_new_epoch=[drop_one_time],
+            beside=pending,
         )
+        waking: Waking | None = None
+        if pending is not None:
+            waking = Waking(
+                PushStore(database, clock=steady, pending=pending),
+                provider=_web_push(config, outbound, clock=clock, steady=steady),
+                still_waits=mailbox.waits,
+                clock=clock,
+                steady=steady,
+            )
         sync = SyncStore(
             database,
             clock=steady,
@@ -143,7 +164,9 @@ async def open_gateway(
             RecoveryStore(database, clock=steady, on_confirmed=relearn_lanes(steady)),
             StateLogStore(database, clock=steady),
         )
-        front = Front(stores, desk=desk, identity=identity, clock=clock, version=version())
+        front = Front(
+            stores, desk=desk, identity=identity, clock=clock, version=version(), waking=waking
+        )
         app = front.app
         control = control_app(
             desk=desk,
@@ -153,18 +176,38 @@ async def open_gateway(
             status=status,
             copies=copies,
         )
-        gateway = Gateway(app, control, identity, database, desk, front, places, seats.count, port)
+        gateway = Gateway(
+            app, control, identity, database, desk, front, places, seats.count, port, waking
+        )
 
         @app.get("/healthz")
         async def healthz() -> tuple[Response, int]:
             return jsonify(ok=gateway.healthy()), 200 if gateway.healthy() else 503
 
-        async with _housekeeping(database, stores):
+        async with AsyncExitStack() as beside:
+            if waking is not None:
+                await beside.enter_async_context(waking.running())
+            await beside.enter_async_context(_housekeeping(database, stores, waking))
             yield gateway
         gateway.close()
 
 
-async def sweep(stores: Stores) -> None:
+def _web_push(
+    config: Config, outbound: Outbound | None, *, clock: Clock, steady: SteadyClock
+) -> Provider:
+    """Return the sender of Web Push, whose libraries are loaded only where it is wanted."""
+    from gateway.push.vapid import Vapid, load_key
+    from gateway.push.web_push import WebPush
+
+    vapid = Vapid(load_key(config.data), contact=config.web_push, now=clock.now)
+    return WebPush(
+        outbound or Outbound(own=config.push_servers),
+        vapid=vapid,
+        wall=lambda: clock.now() if steady.wall_is_plausible() else None,
+    )
+
+
+async def sweep(stores: Stores, waking: Waking | None = None) -> None:
     """Delete everything that is at the end of its life.
 
     Raises:
@@ -173,10 +216,14 @@ async def sweep(stores: Stores) -> None:
     await stores.mailbox.expire()
     await stores.sync.expire()
     await stores.recovery.expire()
+    if waking is not None:
+        await waking.expire()
 
 
 @asynccontextmanager
-async def _housekeeping(database: Database, stores: Stores) -> AsyncIterator[None]:
+async def _housekeeping(
+    database: Database, stores: Stores, waking: Waking | None
+) -> AsyncIterator[None]:
     """Look whether the store is whole, each day, and sweep, each hour, until the block ends.
 
     What a disk has changed is found while others still have it. And it is looked for before
@@ -191,7 +238,7 @@ async def _housekeeping(database: Database, stores: Stores) -> AsyncIterator[Non
                     await database.check()
                     look_in = LOOK_EVERY
                     log.info("the store was looked through and is whole")
-                await sweep(stores)
+                await sweep(stores, waking)
             await asyncio.sleep(SWEEP_EVERY)
             look_in -= SWEEP_EVERY
 

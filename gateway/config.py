@@ -36,6 +36,7 @@ SYSTEM_FILE: Final = Path("/etc/homepost") / FILE_NAME
 SYSTEM_DATA: Final = Path("/var/lib/homepost")
 MAX_HOSTS: Final = 16
 """As many as an answer to a phone carries (docs/protocol.md §3.3)."""
+MAX_CONTACT: Final = 200
 MAX_FILE: Final = 64 * 1024
 """Bytes of the largest settings file that is read: a longer one is some other file."""
 MIB: Final = 1024 * 1024
@@ -46,6 +47,8 @@ _UNITS: Final = {
     "kb": 1000, "mb": 1000**2, "gb": 1000**3, "tb": 1000**4,
     "kib": 1024, "mib": MIB, "gib": GIB, "tib": 1024 * GIB,
 }  # fmt: skip
+_CONTACT: Final = re.compile(r"mailto:[^@\s\"]+@[^@\s\"]+\.[^@\s\"]+|https://[^\s\"]+", re.ASCII)
+_SERVER: Final = re.compile(r"[a-z0-9_.:-]+", re.ASCII)
 _HAS_PORT: Final = re.compile(r"(^[^:]+|\]):[0-9]+$")
 _SIZE: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,3})?)\s*([a-z]*)")
 
@@ -86,6 +89,12 @@ class Config:
     trusted_proxies: tuple[str, ...] = ()
     """Addresses of proxies that speak for many visitors: no cap for one address holds for them, and
     on the plain port they may say for whom they connect."""
+    web_push: str = ""
+    """Whom a push service may write to when something is wrong with our pushes, `mailto:…` or
+    `https://…`; switches Web Push and UnifiedPush on. Empty: phones are woken by nothing."""
+    push_servers: tuple[str, ...] = ()
+    """Names or addresses of push services on the home network, where the box asks otherwise for
+    nothing."""
     log_level: str = "info"
     """How much is said on stderr: error, warning, info or debug."""
     log_format: str = "plain"
@@ -208,6 +217,21 @@ def _hosts(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def _contact(value: Any) -> str:
+    text = value.strip() if isinstance(value, str) else None
+    if text == "" or (text and len(text) <= MAX_CONTACT and _CONTACT.fullmatch(text)):
+        return text
+    raise ValueError('"mailto:you@example.org", "https://example.org/me" or nothing')
+
+
+def _servers(value: Any) -> tuple[str, ...]:
+    wanted = f'a list of at most {MAX_HOSTS} names or addresses, such as ["push.home.arpa"]'
+    found = [one.lower() for one in _texts(value, wanted=wanted)]
+    if len(found) > MAX_HOSTS or not all(_SERVER.fullmatch(one) for one in found):
+        raise ValueError(wanted)
+    return tuple(dict.fromkeys(found))
+
+
 def place_of(host: str, *, port: int) -> Place:
     """Return the place that a host of the settings names; without a port of its own, at `port`.
 
@@ -240,6 +264,8 @@ SETTINGS: Final = (
     Setting("refusals_per_minute", _whole(10, 1_000_000), "then an address has to wait (300)"),
     Setting("plain_port", _whole(0, 65_535), "loopback port without TLS, for a proxy (none)"),
     Setting("trusted_proxies", _proxies, "addresses that speak for many visitors (none)", "LIST"),
+    Setting("web_push", _contact, "wakes phones; whom push services may write to (off)", "CONTACT"),
+    Setting("push_servers", _servers, "push services on the home network (none)", "LIST"),
     Setting("log_level", _one_of(*_LEVELS), f"{', '.join(_LEVELS)} (info)", "LEVEL"),
     Setting("log_format", _one_of(*_FORMATS), f"{' or '.join(_FORMATS)} (plain)", "FORMAT"),
 )

@@ -18,6 +18,8 @@ from gateway.mailbox.live import Lines
 from gateway.mailbox.opening import Openings
 from gateway.mailbox.routes import Mailroom, mailbox_routes
 from gateway.mailbox.store import MailboxStore
+from gateway.push.routes import PushDesk, push_routes
+from gateway.push.waking import Waking
 from gateway.relay.rendezvous import rendezvous_routes
 from gateway.relay.slots import Slots
 from gateway.sync.pairing_desk import PairingDesk
@@ -58,13 +60,22 @@ class Front:
         identity: the gateway's keys.
         clock: the machine's clocks.
         version: of this program.
+        waking: wakes phones; None: they are not woken.
     """
 
     def __init__(
-        self, stores: Stores, *, desk: PairingDesk, identity: Identity, clock: Clock, version: str
+        self,
+        stores: Stores,
+        *,
+        desk: PairingDesk,
+        identity: Identity,
+        clock: Clock,
+        version: str,
+        waking: Waking | None = None,
     ) -> None:
         self._auth = Auth(channel=identity.channel, clock=clock, seat_of=stores.sync.seat_of)
-        self._lines = Lines()
+        self._lines = Lines(waking)
+        self._waking = waking
         self._slots = Slots()
         openings = Openings(self._auth, stores.mailbox)
         self._counter = counter = Counter(
@@ -91,12 +102,15 @@ class Front:
         )
         self.app.register_blueprint(recovery_routes(comeback))
         self.app.register_blueprint(rendezvous_routes(self._auth, clock=clock, slots=self._slots))
+        self.app.register_blueprint(push_routes(PushDesk(self._auth, waking, clock.monotonic)))
         setattr(self.app, "asgi_app", Direct(room, self.app.asgi_app))  # noqa: B010  # a method
 
     def seat_removed(self, seat: SeatId) -> None:
         """End everything that the devices of a removed seat have open."""
         self._end(lambda caller: caller.seat == seat, code="login-needed")
         self._slots.close_of(seat)
+        if self._waking is not None:
+            self._waking.seat_gone(seat)
 
     def look_again(self, seat: SeatId) -> None:
         """Let the devices of a seat that are connected come again, and see what they must see."""
@@ -117,6 +131,8 @@ class Front:
             return caller.seat == seat and caller.device.device in devices
 
         self._end(revoked, code="revoked")
+        if self._waking is not None:
+            self._waking.gone(devices)
 
     def _end(self, which: Callable[[Caller], bool], *, code: str) -> None:
         self._auth.drop(which)

@@ -182,8 +182,9 @@ CERTIFICATES: Final = (
     "cryptography.hazmat.primitives.hashes",
     "cryptography.hazmat.primitives.serialization",
     "cryptography.hazmat.primitives.asymmetric.ec",
+    "cryptography.hazmat.primitives.asymmetric.utils",
 )
-"""What it takes to make a TLS certificate, and to read one."""
+"""What it takes to make a TLS certificate and to read one, and to sign for push services."""
 DICE: Final = {"random", "numpy.random"}
 """Randomness that can be guessed. Ours comes from `secrets` and `nacl.utils.random`."""
 
@@ -202,11 +203,23 @@ BACKUPS: Final = Path("gateway/backup.py")
 """The one file of the gateway that opens anything: what the gateway itself has sealed."""
 
 
+PUSHES: Final = Path("gateway/push/sealing.py")
+"""The one that seals something for others: "collect now", for a phone that is asleep."""
+
+
 def test_the_gateway_takes_nothing_from_a_library_that_could_open() -> None:
     found = {path: openers(tree(path)) for path in GATEWAY}
 
-    assert {path for path, names in found.items() if names} == {BACKUPS}
+    assert {path for path, names in found.items() if names} == {BACKUPS, PUSHES}
     assert found[BACKUPS] == {"nacl.bindings", "nacl.pwhash.argon2id"}
+    assert found[PUSHES] == {"cryptography.hazmat.primitives.ciphers.aead.AESGCM"}
+
+
+def test_pushes_are_sealed_and_nothing_is_opened_there() -> None:
+    used = {node.attr for node in ast.walk(tree(PUSHES)) if isinstance(node, ast.Attribute)}
+
+    assert "encrypt" in used
+    assert "decrypt" not in used
 
 
 def test_only_streams_are_opened_in_backups() -> None:

@@ -11,6 +11,7 @@ from gateway.errors import DeviceRevoked, DeviceUnknown
 from gateway.mailbox.lanes import relearn
 from gateway.mailbox.rules import Known, Progress, Verdict, deletable_up_to, judge
 from gateway.mailbox.tally import Tally
+from gateway.rings import InTransaction
 from wire.frames import Cursor
 from wire.ids import CursorEpoch, DeviceId, LaneId, ParcelId, SeatId
 from wire.parcel import HEADER_BYTES
@@ -74,6 +75,7 @@ def resume(
     *,
     now: float,
     on_new_epoch: Sequence[OnNewEpoch],
+    beside: InTransaction | None = None,
 ) -> Resumed:
     """Take a device's word for how far it has come; what it holds counts as acknowledged.
 
@@ -82,6 +84,8 @@ def resume(
     """
     one = _load(connection, device, cursor)
     _seen(connection, one, now=now)
+    if beside is not None:
+        beside.fetched(connection, device)
     epoch, verdict = one.known.epoch, judge(cursor, one.known)
     match verdict:
         case Verdict.GOOD:

@@ -23,6 +23,7 @@ from gateway.mailbox.rules import (
     size_of,
 )
 from gateway.mailbox.tally import LaneCount, Tally
+from gateway.rings import InTransaction, Ring
 from wire.frames import Proved, StoredRow
 from wire.ids import GatewayId, LaneId, SeatId
 from wire.lanes import KEY_BYTES, Lane, WakeRule
@@ -37,6 +38,13 @@ class Arrived:
     seq: int
     rule: WakeRule
     parcel: Parcel
+    rings: Sequence[Ring] = ()
+    """What it may do to each device of the seat that can be woken."""
+
+    @property
+    def lane(self) -> LaneId:
+        """On which lane it came."""
+        return self.parcel.lane
 
 
 class Doorkeeper:
@@ -91,8 +99,9 @@ def deposit(
     *,
     doorkeeper: Doorkeeper,
     now: float,
+    beside: InTransaction,
 ) -> Arrived | None:
-    """Store a parcel; return None if it came before.
+    """Store a parcel, and `beside` it what it may do to phones; return None if it came before.
 
     Nothing is changed when it is refused.
 
@@ -144,7 +153,16 @@ def deposit(
             ),
         ),
     )
-    return Arrived(lane.seat.id, seq, lane.rule, parcel)
+    rings = beside.stored(
+        connection,
+        seat=lane.seat.id,
+        seq=seq,
+        lane=parcel.lane,
+        rule=lane.rule,
+        wakes_per_day=lane.wakes_per_day,
+        now=now,
+    )
+    return Arrived(lane.seat.id, seq, lane.rule, parcel, rings)
 
 
 STORED: Final = "p.seq, p.lane, p.parcel, p.lifetime, p.purge, p.body, p.dies_at, p.checksum"

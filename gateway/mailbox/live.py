@@ -16,6 +16,7 @@ from gateway.mailbox.deposits import Arrived
 from gateway.mailbox.framed import Framed, Goodbye
 from gateway.mailbox.fresh import Fresh
 from gateway.mailbox.store import MailboxStore
+from gateway.rings import Attention, NobodyListens
 from wire.delivery import (
     Acked,
     Action,
@@ -39,14 +40,20 @@ FIRST_FRAME_SECONDS: Final = 15.0
 
 
 class Lines:
-    """All devices that are connected or wait for news, by seat."""
+    """All devices that are connected or wait for news, by seat.
 
-    def __init__(self) -> None:
+    Args:
+        attention: who else is told of what is stored and of who is here.
+    """
+
+    def __init__(self, attention: Attention | None = None) -> None:
         self._lines: dict[SeatId, set[Line]] = defaultdict(set)
         self._news: dict[SeatId, asyncio.Event] = {}
+        self.attention = attention or NobodyListens()
 
-    def arrived(self, parcels: Iterable[Arrived]) -> None:
+    def arrived(self, parcels: Sequence[Arrived]) -> None:
         """Tell everybody concerned what was stored; it is on disk by now."""
+        self.attention.arrived(parcels)
         if not self._lines and not self._news:
             return
         by_seat: dict[SeatId, list[Arrived]] = {}
@@ -69,10 +76,12 @@ class Lines:
         """Add a line; an older one of the same device ends."""
         self.hang_up(lambda caller: caller.device == line.caller.device, code="replaced")
         self._lines[line.caller.seat].add(line)
+        self.attention.here(line.caller.seat, line.caller.device.device)
 
     def leave(self, line: "Line") -> None:
         """Take a line out again."""
         self._lines[line.caller.seat].discard(line)
+        self.attention.left(line.caller.seat, line.caller.device.device)
         if not self._lines[line.caller.seat]:
             del self._lines[line.caller.seat]
 
@@ -124,24 +133,27 @@ class Line:
         """Carry the mailbox until the connection ends, from whichever side."""
         lines.join(self)  # before looking: what is stored meanwhile is heard of
         try:
-            await self.framed.run(self._listen(), self._speak(), self._mind_the_time())
+            await self.framed.run(self._listen(lines), self._speak(), self._mind_the_time())
         finally:
             lines.leave(self)
 
-    async def _listen(self) -> None:
-        await self._greet()
+    async def _listen(self, lines: Lines) -> None:
+        device = self.caller.device.device
+        lines.attention.fetched(self.caller.seat, device, await self._greet())
         while True:
             match await self.framed.receive():
                 case Ack(cursor):
                     self._tell(Acked(cursor.seq))
-                    if not await self._store.acknowledge(self.caller.device.device, cursor):
+                    if not await self._store.acknowledge(device, cursor):
                         raise Goodbye("cursor-unknown")
+                    lines.attention.holds(self.caller.seat, device, cursor.seq)
                 case Pong():
                     self._tell(Answered())
                 case _:
                     raise Malformed("a device sends Ack and Pong once it has resumed")
 
-    async def _greet(self) -> None:
+    async def _greet(self) -> int:
+        """Learn how far the device has come, greet it, and return that."""
         try:
             async with asyncio.timeout(FIRST_FRAME_SECONDS):
                 frame = await self.framed.receive()
@@ -155,6 +167,7 @@ class Line:
         self._courier = Courier(newest=newest, acked=resumed.after)
         self._tell(Connected(resumed.after))
         self._greeted.set()
+        return resumed.after
 
     async def _speak(self) -> None:
         while True:

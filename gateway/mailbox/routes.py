@@ -80,6 +80,7 @@ def _collecting(routes: Blueprint, room: Mailroom) -> None:
             raise Malformed("what is wanted here is a Resume frame")
         news = room.lines.news(caller.seat)
         resumed = await room.store.resume(caller.device.device, frame.cursor)
+        room.lines.attention.fetched(caller.seat, caller.device.device, resumed.after)
         found = await room.store.collect(resumed.seat, after=resumed.after)
         if not found and wait:
             with suppress(TimeoutError):
@@ -100,6 +101,7 @@ def _collecting(routes: Blueprint, room: Mailroom) -> None:
             raise Malformed("what is wanted here is an Ack frame")
         if not await room.store.acknowledge(caller.device.device, frame.cursor):
             raise CursorUnknown
+        room.lines.attention.holds(caller.seat, caller.device.device, frame.cursor.seq)
         return nothing()
 
     @routes.get("/status")

@@ -26,6 +26,7 @@ from gateway.mailbox.deposits import STORED, Arrived, Doorkeeper, as_stored, dep
 from gateway.mailbox.lanes import FIND, KnownLane, NewLane, lane_of, mint, revoke
 from gateway.mailbox.sweeping import Forgotten, forget, swept_parcels
 from gateway.mailbox.tally import Tally
+from gateway.rings import InTransaction, NobodyRings
 from wire.frames import (
     MAX_PARCELS,
     MAX_PARCELS_BYTES,
@@ -96,6 +97,7 @@ class MailboxStore:
         clock: by which parcels grow old.
         gateway: our id, for which deposits are proved.
         on_new_epoch: what else must happen in the transaction that begins a new epoch.
+        beside: what is written with each parcel; nothing by default.
     """
 
     def __init__(
@@ -105,13 +107,15 @@ class MailboxStore:
         clock: SteadyClock,
         gateway: GatewayId,
         on_new_epoch: Sequence[OnNewEpoch] = (),
+        beside: InTransaction | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._doorkeeper = Doorkeeper(gateway)
         self._on_new_epoch = tuple(on_new_epoch)
         self._tally = Tally()
-        database.learn(self._tally)
+        self._beside = beside or NobodyRings()
+        database.learn(_Both(self._tally, self._beside))
         self._forgotten_day: dict[SeatId, int] = {}
         self._at_hand: dict[LaneId, KnownLane] = {}
         self._at_hand_since = -1
@@ -194,7 +198,10 @@ class MailboxStore:
 
         def work(store: sqlite3.Connection) -> list[Arrived | Refusal | None]:
             now = self._clock.now()
-            return [_attempt(store, self._tally, one, self._doorkeeper, now) for one in parcels]
+            return [
+                _attempt(store, self._tally, one, self._doorkeeper, now, self._beside)
+                for one in parcels
+            ]
 
         def decided(outcome: list[Arrived | Refusal | None] | Raised) -> None:
             if isinstance(outcome, Raised):
@@ -235,6 +242,7 @@ class MailboxStore:
                 cursor,
                 now=self._clock.now(),
                 on_new_epoch=self._on_new_epoch,
+                beside=self._beside,
             ),
             frees=True,
             by_heart=True,
@@ -294,6 +302,17 @@ class MailboxStore:
         return acknowledged is not None
 
     # Housekeeping
+
+    async def waits(self, seat: SeatId, *, after: int, up_to: int) -> bool:
+        """Return whether a parcel between two numbers is still there to be collected."""
+        rows = await self._database.look(
+            "SELECT 1 FROM parcel WHERE seat = ? AND seq > ? AND seq <= ? AND dies_at > ? LIMIT 1",
+            seat.raw,
+            after,
+            up_to,
+            self._clock.now(),
+        )
+        return bool(rows)
 
     async def usage(self, seat: SeatId) -> Usage:
         """Return how full a mailbox is.
@@ -366,11 +385,32 @@ class MailboxStore:
         return await self._database.read(look)
 
 
+class _Both:
+    """The writer's memory: the tally, and what is written beside parcels."""
+
+    def __init__(self, tally: Tally, beside: InTransaction) -> None:
+        self._tally = tally
+        self._beside = beside
+
+    def settle(self, connection: sqlite3.Connection) -> None:
+        self._tally.settle(connection)
+        self._beside.settle(connection)
+
+    def forget(self) -> None:
+        self._tally.forget()
+        self._beside.forget()
+
+
 def _attempt(
-    store: sqlite3.Connection, tally: Tally, proved: Proved, doorkeeper: Doorkeeper, now: float
+    store: sqlite3.Connection,
+    tally: Tally,
+    proved: Proved,
+    doorkeeper: Doorkeeper,
+    now: float,
+    beside: InTransaction,
 ) -> Arrived | Refusal | None:
     try:
-        return deposit(store, tally, proved, doorkeeper=doorkeeper, now=now)
+        return deposit(store, tally, proved, doorkeeper=doorkeeper, now=now, beside=beside)
     except Refusal as refusal:  # nothing was changed for this parcel; its neighbours go on
         return refusal
 

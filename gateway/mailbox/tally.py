@@ -46,6 +46,7 @@ class LaneCount:
     dies_at: float | None
     remembered: int
     """Deposits that are remembered of it."""
+    wakes_per_day: int
     changed: bool = False
     """Whether its counters moved since they were written."""
 
@@ -72,8 +73,8 @@ class LaneCount:
 
 
 _LANE: Final = (
-    "SELECT seat, lane_key, rule, used_bytes, bytes_waiting, last_tenth, dies_at, remembered"
-    " FROM lane WHERE lane = ?"
+    "SELECT seat, lane_key, rule, used_bytes, bytes_waiting, last_tenth, dies_at, remembered,"
+    " wakes_per_day FROM lane WHERE lane = ?"
 )
 _SEAT: Final = "SELECT used_bytes, quota_bytes, last_seq FROM seat WHERE seat = ?"
 
@@ -101,7 +102,7 @@ class Tally:
         known = self._lanes.get(lane)
         if row is None or known is not None:
             return known
-        seat, key, rule, used, limit, last_tenth, dies_at, remembered = row
+        seat, key, rule, used, limit, last_tenth, dies_at, remembered, wakes = row
         found = LaneCount(
             Lane(lane, key),
             self.seat(connection, SeatId(seat)),
@@ -111,6 +112,7 @@ class Tally:
             bool(last_tenth),
             dies_at,
             remembered,
+            wakes,
         )
         self._lanes[lane] = found
         return found

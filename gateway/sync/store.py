@@ -262,6 +262,12 @@ class SyncStore:
         return await self._database.write(work, frees=True)
 
 
+_LEAVES_NOTHING_IN: Final = (
+    "prekey", "prekey_top", "pairing", "handout",
+    "push_address", "push_hours", "push_rule", "wake", "push_why",
+)  # fmt: skip
+"""Tables from which a device goes that was taken off its card."""
+
 _CHAIN: Final = "SELECT statement FROM card WHERE seat = ? ORDER BY epoch, seq"
 
 
@@ -399,12 +405,12 @@ def _take(card: Card | None, person: PersonId, signed: Signed) -> Card:
 
 
 def _revoke_unlisted(store: sqlite3.Connection, seat: SeatId, card: Card) -> tuple[DeviceId, ...]:
-    """Revoke the devices that the card no longer lists: their prekeys and pairing go with it."""
+    """Revoke the devices that the card no longer lists: all but their names goes with it."""
     rows = store.execute("SELECT device FROM device WHERE seat = ? AND revoked = 0", (seat.raw,))
     enrolled = [DeviceId(row[0]) for row in rows]
     revoked = tuple(one for one in enrolled if card.device(one) is None)
     for device in revoked:
         store.execute("UPDATE device SET revoked = 1 WHERE device = ?", (device.raw,))
-        for table in ("prekey", "prekey_top", "pairing", "handout"):
+        for table in _LEAVES_NOTHING_IN:
             store.execute(f"DELETE FROM {table} WHERE device = ?", (device.raw,))  # noqa: S608
     return revoked

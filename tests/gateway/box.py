@@ -12,6 +12,7 @@ from gateway.config import Config
 from gateway.database.folder import hold_folder
 from gateway.identity import load_identity
 from gateway.lan.addresses import InterfaceAddress
+from gateway.relay.outbound import Outbound
 from tests.gateway.hands import Hands
 from wire.auth import Channel
 from wire.codes import GatewayCode
@@ -68,10 +69,16 @@ class Box:
 
 
 @asynccontextmanager
-async def open_box(folder: Path, **settings: object) -> AsyncIterator[Box]:
+async def open_box(
+    folder: Path,
+    *,
+    hands: Hands | None = None,
+    outbound: Outbound | None = None,
+    **settings: object,
+) -> AsyncIterator[Box]:
     """Open a gateway on `folder`; the second time it is the same one."""
     config = Config(data=folder, **settings)  # type: ignore[arg-type]  # as the test writes them
-    hands, failures = Hands(), list[str]()
+    hands, failures = hands or Hands(), list[str]()
     with hold_folder(folder):
         identity = load_identity(folder, fresh=not (folder / STORE_NAME).exists())
         async with open_gateway(
@@ -81,5 +88,6 @@ async def open_box(folder: Path, **settings: object) -> AsyncIterator[Box]:
             on_fatal=failures.append,
             clock=hands,
             addresses=lambda: [HOME],
+            outbound=outbound,
         ) as gateway:
             yield Box(gateway, hands, failures)

@@ -16,6 +16,7 @@ from aiohttp import ClientResponse, ClientSession, ClientWebSocketResponse, TCPC
 
 from gateway.app import Gateway
 from gateway.listener import Caps, serve_phones
+from gateway.relay.outbound import Outbound
 from gateway.sync.store import SyncStore
 from tests.gateway.box import open_box
 from tests.gateway.hands import Hands
@@ -229,14 +230,20 @@ class Handset:
         return await self.visitor.ask(method, path, data, headers=self.auth)
 
     async def lane(
-        self, *, bytes_waiting: int = 1 << 30, rests_on: int = 0, last_tenth: bool = True
+        self,
+        *,
+        bytes_waiting: int = 1 << 30,
+        rests_on: int = 0,
+        last_tenth: bool = True,
+        rule: WakeRule = WakeRule.WAKE,
+        wakes_per_day: int = 200,
     ) -> Lane:
         """Mint a lane."""
         lane = LaneSecret(secrets.token_bytes(32)).at(self.served.channel.gateway)
         right = LaneRight(
             lane,
-            WakeRule.WAKE,
-            wakes_per_day=200,
+            rule,
+            wakes_per_day=wakes_per_day,
             bytes_waiting=bytes_waiting,
             expires=0,
             last_tenth=last_tenth,
@@ -350,10 +357,17 @@ async def _answer(response: ClientResponse) -> Answer:
 
 
 @asynccontextmanager
-async def open_served(folder: Path, *, caps: Caps = ROOMY) -> AsyncIterator[Served]:
+async def open_served(
+    folder: Path,
+    *,
+    caps: Caps = ROOMY,
+    hands: Hands | None = None,
+    outbound: Outbound | None = None,
+    **settings: object,
+) -> AsyncIterator[Served]:
     """Open a gateway on `folder` and let it listen."""
     stop = asyncio.Event()
-    async with open_box(folder) as box:
+    async with open_box(folder, hands=hands, outbound=outbound, **settings) as box:
         opened = socket.create_server(("127.0.0.1", 0))
         port = opened.getsockname()[1]
         identity = box.gateway.identity

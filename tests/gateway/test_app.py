@@ -41,7 +41,7 @@ async def test_the_rooms_are_swept_again_after_a_sweep_that_failed(
 ) -> None:
     sweeps: list[object] = []
 
-    async def failing(stores: object) -> None:
+    async def failing(stores: object, waking: object) -> None:
         sweeps.append(stores)
         raise DiskFull
 
