@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gateway.database.migrate import HEADER_BYTES, PAGE_BYTES, page_bytes
+
 _HEADER: Final = struct.Struct(">8I")
 """Magic, version, page size, checkpoint, two salts, two checksums."""
 _FRAME: Final = struct.Struct(">6I")
 """Page, size of the store after a commit (else 0), two salts, two checksums."""
 _MAGIC: Final = 0x377F0682
 """Its last bit says in which order of bytes the checksums are made."""
-_PAGE_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def read_write_ahead(store: Path) -> WriteAhead:
             if len(header) < _HEADER.size:
                 return WriteAhead(sound=True, commits=())
             sound = _is_sound(header)
-            page = _HEADER.unpack(header)[2] if sound else _PAGE_BYTES
+            page = _HEADER.unpack(header)[2] if sound else _pages_of(store)
             frames = []
             while len(frame := file.read(_FRAME.size)) == _FRAME.size:
                 frames.append(_FRAME.unpack(frame))
@@ -64,6 +65,16 @@ def read_write_ahead(store: Path) -> WriteAhead:
         current = max(counts, key=lambda one: counts[one], default=())
     commits = [number for number, size, salts in found if size and tuple(salts) == current]
     return WriteAhead(sound=sound, commits=tuple(commits))
+
+
+def _pages_of(store: Path) -> int:
+    """Return how large the pages of a store are, by its own first page."""
+    try:
+        with store.open("rb") as file:
+            header = file.read(HEADER_BYTES)
+            return page_bytes(header, size=store.stat().st_size)
+    except FileNotFoundError:
+        return PAGE_BYTES
 
 
 def _is_sound(header: bytes) -> bool:
