@@ -25,7 +25,7 @@ COPY_KEPT: Final = 7 * 86_400.0
 
 PAGE_BYTES: Final = 1024
 """Bytes of a page in a store that begins here: in a busy hour each parcel has some pages nearly for
-itself (docs/decisions/0012-small-pages.md)."""
+itself (docs/decisions/0016-small-pages.md)."""
 _EARLIER_PAGE_BYTES: Final = 4096
 """In stores of earlier versions, which keep theirs: only a copy of all of it would change that."""
 
