@@ -62,7 +62,9 @@ class Box:
             environment: variables that it sees beside ours.
         """
         command = [*under, sys.executable, "-m", "gateway.cli", "serve", *self._flags(), *flags]
-        seen = {"PYTHONPATH": str(PROJECT), **(environment or {})}
+        # Compiled once, as where it is installed, whatever the shell that started us has set.
+        ours = {"PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": ""}
+        seen = {**ours, **(environment or {})}
         begun = time.perf_counter()
         self._process = start(
             command, folder=self.folder, processor=self._processor, environment=seen

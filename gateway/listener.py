@@ -16,6 +16,7 @@
     caps, before TLS begins           hypercorn counts nothing, and without descriptors asyncio
                                       spins and fills the disk with tracebacks
     an answer is one piece            hypercorn sends its head alone: two records, two calls
+    one timer for who is idle         hypercorn starts and ends two tasks for it at each request
     refusals are counted              guessing keys or paths costs us what it costs the guesser
     a proxy's connection is told      many visitors come on it: no cap is for it, and what one
     from a visitor's                  request showed says nothing of the next
@@ -217,6 +218,8 @@ async def _serve(
         await worker.terminated.set()
         for server in servers:
             server.close()
+        for connection in tuple(house.idle):
+            connection.leave()
         await _finish(running, grace=grace)
 
 
@@ -235,7 +238,6 @@ def _settings() -> Config:
     settings.include_server_header = False
     settings.accesslog = None  # addresses and lanes have no place in a log
     settings.errorlog = logging.getLogger("hypercorn.error")
-    settings.keep_alive_timeout = IDLE_SECONDS
     settings.h11_max_incomplete_size = MAX_HEAD
     settings.websocket_max_message_size = MAX_FRAME
     settings.max_app_queue_size = QUEUED
@@ -272,6 +274,8 @@ class _House:
     """Our names beside those that nobody outside can own; None where any name will do."""
     is_plain: bool = False
     """Whether a proxy ends TLS for its visitors: a connection may be many visitors' then."""
+    idle: set["_Connection"] = field(default_factory=set)
+    """Connections of which nothing is asked just now."""
     _told: set[str] = field(default_factory=set)
 
     def guest(self, descriptor: int) -> Guest | None:
@@ -532,6 +536,7 @@ class _Connection(TCPServer):
         super().__init__(*arguments)
         self._house = house
         self._is_gone = False
+        self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         transport = self.writer.transport
@@ -560,14 +565,31 @@ class _Connection(TCPServer):
                     answered=partial(self._house.answered, guest),
                 )
                 await self.protocol.initiate()
-                await self.idle_task.restart(tasks, self._idle_timeout)
+                self._become(idle=True)
                 if begun:
                     await self.protocol.handle(RawData(begun))
                 await self._read_data()
                 self._is_gone = True
-                await self.idle_task.stop()  # else all of this stays until it would have ended
+                self._become(idle=False)  # else all of this stays until it would have ended
         finally:
+            self._become(idle=False)
             await self._close()
+
+    def _become(self, *, idle: bool) -> None:
+        """Have it ended in a while if nothing is asked on it, or not any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._house.idle.discard(self)
+        if idle:
+            patience = 0.0 if self.context.terminated.is_set() else IDLE_SECONDS
+            self._timer = self.loop.call_later(patience, self.leave)
+            self._house.idle.add(self)
+
+    def leave(self) -> None:
+        """End a connection on which nothing is asked."""
+        self._become(idle=False)
+        self._task_group.spawn(self._initiate_server_close)
 
     def _visits(self, *, is_one: bool) -> Callable[[], Visit]:
         """Return what gives each request its visit: all the same, or each its own."""
@@ -598,7 +620,8 @@ class _Connection(TCPServer):
         return address, data[size:]
 
     async def protocol_send(self, event: Event) -> None:
-        if isinstance(event, Updated) and self._is_gone:
+        if isinstance(event, Updated):
+            self._become(idle=event.idle and not self._is_gone)
             return
         if not isinstance(event, RawData):
             await super().protocol_send(event)

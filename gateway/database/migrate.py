@@ -23,11 +23,17 @@ APPLICATION_ID: Final = 0x486F_6D70
 COPY_KEPT: Final = 7 * 86_400.0
 """Seconds that the copy of an older version is kept: it holds what is deleted from the store."""
 
+PAGE_BYTES: Final = 1024
+"""Bytes of a page in a store that begins here: in a busy hour each parcel has some pages nearly for
+itself (docs/decisions/0016-small-pages.md)."""
+_EARLIER_PAGE_BYTES: Final = 4096
+"""In stores of earlier versions, which keep theirs: only a copy of all of it would change that."""
+
 HEADER_BYTES: Final = 100
 _MAGIC: Final = b"SQLite format 3\0"
 
 _FIXED: Final = {
-    0: _MAGIC + bytes.fromhex("1000"),  # pages of 4096 bytes
+    0: _MAGIC,
     20: bytes.fromhex("00 40 20 20"),
     44: bytes.fromhex("00000004"),
     52: bytes.fromhex("00000000 00000001"),  # UTF-8
@@ -68,7 +74,8 @@ def read_header(path: Path) -> Header | None:
     if len(header) < HEADER_BYTES:
         raise ForeignFile(path)
     version = int.from_bytes(header[60:64], "big")
-    others = sum(one != other for one, other in zip(header, mended(header), strict=True))
+    whole = mended(header, size=path.stat().st_size)
+    others = sum(one != other for one, other in zip(header, whole, strict=True))
     if version and 0 < others <= _FEW:
         raise DamagedStore(path, reason="its first page", mendable=True)
     if not header.startswith(_MAGIC):
@@ -76,11 +83,38 @@ def read_header(path: Path) -> Header | None:
     return Header(application_id=int.from_bytes(header[68:72], "big"), version=version)
 
 
-def mended(header: bytes) -> bytes:
-    """Return the first bytes of a store (100) as they are in one that is whole."""
+def begin_file(connection: sqlite3.Connection) -> None:
+    """Mark a file as ours, if nothing was written into it yet, and let it have our pages."""
+    if version_of(connection) == 0:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def page_bytes(header: bytes, *, size: int) -> int:
+    """Return how large the pages of a store are, even if its first page does not say so any more.
+
+    Args:
+        header: its first bytes (100).
+        size: bytes of the file.
+    """
+    count, told = int.from_bytes(header[28:32], "big"), int.from_bytes(header[16:18], "big")
+    for known in (PAGE_BYTES, _EARLIER_PAGE_BYTES):
+        if 0 < count * known == size:
+            return known
+    return told if told in (PAGE_BYTES, _EARLIER_PAGE_BYTES) else PAGE_BYTES
+
+
+def mended(header: bytes, *, size: int) -> bytes:
+    """Return the first bytes of a store (100) as they are in one that is whole.
+
+    Args:
+        header: what stands there.
+        size: bytes of the file.
+    """
     whole = bytearray(header)
     for offset, content in _FIXED.items():
         whole[offset : offset + len(content)] = content
+    whole[16:18] = page_bytes(header, size=size).to_bytes(2, "big")
     if header[18:20] not in _JOURNALS:
         whole[18:20] = _JOURNALS[0]
     return bytes(whole)

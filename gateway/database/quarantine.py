@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.database.failure import sync_folder
-from gateway.database.migrate import APPLICATION_ID, HEADER_BYTES, mended, migrate
+from gateway.database.migrate import HEADER_BYTES, begin_file, mended, migrate
 from gateway.database.salvage import Salvaged, salvage
 from gateway.database.whole import Rooms
 
@@ -117,7 +117,7 @@ def drop_put_aside(path: Path, *, older_than: float) -> None:
 
 def _make(target: Path, damaged: Path, *, migrations: Path, rooms: Rooms) -> Salvaged:
     with closing(sqlite3.connect(target, isolation_level=None)) as new:
-        new.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        begin_file(new)
         new.execute("PRAGMA journal_mode = MEMORY")  # it is nobody's yet: cut off, it is made again
         new.execute("PRAGMA synchronous = OFF")
         migrate(new, target, folder=migrations)
@@ -144,9 +144,11 @@ def _mend_header(path: Path) -> None:
     """Put back the bytes of the first page that are the same in every store of ours."""
     with suppress(OSError), path.open("r+b") as file:
         header = file.read(HEADER_BYTES)
-        if len(header) == HEADER_BYTES and header != mended(header):
-            file.seek(0)
-            file.write(mended(header))
+        if len(header) == HEADER_BYTES:
+            whole = mended(header, size=path.stat().st_size)
+            if header != whole:
+                file.seek(0)
+                file.write(whole)
 
 
 def _sentence(aside: Path, reason: str, found: Salvaged) -> str:

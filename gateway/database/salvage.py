@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-HALVINGS: Final = 12
-"""Of a gap in one table: a page in four thousand is found again."""
+HALVINGS: Final = 14
+"""Of a gap in one table: a page in sixteen thousand is found again."""
 MAX_PROBES: Final = 20_000
 """Looks into one table; each takes a fraction of a millisecond."""
 

@@ -28,9 +28,10 @@ from gateway.database.failure import (
 )
 from gateway.database.folder import unusable
 from gateway.database.migrate import (
-    APPLICATION_ID,
     COPY_KEPT,
     MIGRATIONS,
+    PAGE_BYTES,
+    begin_file,
     check_header,
     drop_old_copies,
     migrate,
@@ -42,7 +43,7 @@ from gateway.database.readers import BUSY_TIMEOUT, Readers, Reading, open_reader
 from gateway.database.reserve import Reserve
 from gateway.database.whole import Rooms, find_damage
 from gateway.database.write_ahead import read_write_ahead
-from gateway.database.writer import JOB_PAGES, PAGE_BYTES, Answer, Limits, Memory, Work, Writer
+from gateway.database.writer import JOB_PAGES, Answer, Limits, Memory, Work, Writer
 from gateway.errors import DamagedStore, DiskFull, FolderUnusable, StartupError, StorageFailed
 
 LOG: Final = logging.getLogger(__name__)
@@ -344,8 +345,7 @@ def _prepare(
     rooms: Rooms,
 ) -> None:
     # First of all the file is marked as ours: a power cut here leaves nothing that we would refuse.
-    if version_of(connection) == 0:
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    begin_file(connection)
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise FolderUnusable(f"{path} lies on a disk without shared memory: use a local disk.")

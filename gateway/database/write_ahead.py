@@ -9,17 +9,19 @@ Source: https://www.sqlite.org/fileformat2.html §4.
 
 import struct
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
+
+from gateway.database.migrate import HEADER_BYTES, PAGE_BYTES, page_bytes
 
 _HEADER: Final = struct.Struct(">8I")
 """Magic, version, page size, checkpoint, two salts, two checksums."""
-_FRAME: Final = struct.Struct(">6I")
-"""Page, size of the store after a commit (else 0), two salts, two checksums."""
+_AT_ONCE: Final = 256
+"""Frames that are read at a time."""
 _MAGIC: Final = 0x377F0682
 """Its last bit says in which order of bytes the checksums are made."""
-_PAGE_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +51,38 @@ def read_write_ahead(store: Path) -> WriteAhead:
             if len(header) < _HEADER.size:
                 return WriteAhead(sound=True, commits=())
             sound = _is_sound(header)
-            page = _HEADER.unpack(header)[2] if sound else _PAGE_BYTES
-            frames = []
-            while len(frame := file.read(_FRAME.size)) == _FRAME.size:
-                frames.append(_FRAME.unpack(frame))
-                file.seek(page, 1)
+            frames = _frames(file, _HEADER.unpack(header)[2] if sound else _pages_of(store))
+            rounds, ends = Counter[bytes](), list[tuple[int, bytes]]()
+            for number, (size, salts) in enumerate(frames, 1):
+                rounds[salts] += 1
+                if size:
+                    ends.append((number, salts))
     except FileNotFoundError:
         return WriteAhead(sound=True, commits=())
-    found = [(number, size, salts) for number, (_, size, *salts, _, _) in enumerate(frames, 1)]
-    if sound:
-        current = tuple(_HEADER.unpack(header)[4:6])
-    else:
-        counts = Counter(tuple(salts) for _, _, salts in found)
-        current = max(counts, key=lambda one: counts[one], default=())
-    commits = [number for number, size, salts in found if size and tuple(salts) == current]
-    return WriteAhead(sound=sound, commits=tuple(commits))
+    current = header[16:24] if sound else max(rounds, key=lambda one: rounds[one], default=b"")
+    return WriteAhead(sound=sound, commits=tuple(one for one, salts in ends if salts == current))
+
+
+def _frames(file: BinaryIO, page: int) -> Iterator[tuple[int, bytes]]:
+    """Yield of each frame the size of the store after a commit (else 0), and its salts.
+
+    Args:
+        file: a log, after its header. There may be a hundred thousand frames in it.
+        page: bytes of a page.
+    """
+    frame = struct.Struct(f">4xI8s8x{page}x")
+    while content := file.read(frame.size * _AT_ONCE):
+        yield from frame.iter_unpack(content[: len(content) // frame.size * frame.size])
+
+
+def _pages_of(store: Path) -> int:
+    """Return how large the pages of a store are, by its own first page."""
+    try:
+        with store.open("rb") as file:
+            header = file.read(HEADER_BYTES)
+            return page_bytes(header, size=store.stat().st_size)
+    except FileNotFoundError:
+        return PAGE_BYTES
 
 
 def _is_sound(header: bytes) -> bool:

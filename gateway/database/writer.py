@@ -10,7 +10,8 @@ On a full disk only jobs that free room are tried (`reserve.py`); all others are
 The commit before is the timer, so a lone job waits for nobody and a hundred share one fsync. The
 same thread checkpoints, first of all and between groups, so that the log does not grow with each
 process that is killed. Nobody else does: SQLite before 3.51.3 can corrupt a WAL that two
-connections write and checkpoint at once, and an answer should not wait for copying.
+connections write and checkpoint at once. It takes two flushes more, so it is done when nobody
+waits, as long as there is such a moment before the log is four times as long.
 """
 
 import asyncio
@@ -33,9 +34,6 @@ Work: TypeAlias = Callable[[sqlite3.Connection], T]
 Answer: TypeAlias = Callable[[Any], None]
 """Told what became of a job, in the loop: its result once it is on the disk, or a `Raised`."""
 
-PAGE_BYTES: Final = 4096
-"""SQLite's own page size."""
-
 JOB_PAGES: Final = 8
 """Pages that a small job is counted as: a row, its indexes, a counter."""
 
@@ -49,14 +47,18 @@ _TRUNCATE_AGAIN: Final = 2.0
 class Limits:
     """How much may wait, and when the write-ahead log is copied back."""
 
-    waiting_pages: int = 4096
+    waiting_pages: int = 16_384
     """Pages of jobs that may wait (16 MiB): what they carry lies in memory."""
-    group_pages: int = 1024
-    """Pages after which a group is full (4 MiB): nobody waits for an endless transaction."""
-    checkpoint_pages: int = 4000
-    """Pages in the log after which it is copied back; more often would slow the answers down."""
+    group_pages: int = 2048
+    """Pages after which a group is full (2 MiB): nobody waits for an endless transaction."""
+    checkpoint_pages: int = 4096
+    """Pages (4 MiB) after which the log is copied back, as soon as nobody waits."""
+    checkpoint_at_last: int = 16_384
+    """Pages after which it is, whoever waits: as many as the reserve has room for."""
     truncate_after: float = 20.0
-    """Seconds after which the log is emptied: what was deleted leaves it within a minute."""
+    """Seconds after which the log is emptied, as soon as nobody waits."""
+    truncate_at_last: float = 30.0
+    """Seconds after which it is, whoever waits: what was deleted leaves it within a minute."""
     full_retry_after: float = 5.0
     """Seconds between two looks whether a full disk has room again."""
 
@@ -391,10 +393,15 @@ class Writer:
     def _checkpoint_if_due(self) -> None:
         if self._failed or self._log_since is None:
             return
+        limits, age = self._limits, time.monotonic() - self._log_since
+        if self._waiting:
+            seconds, pages = limits.truncate_at_last, limits.checkpoint_at_last
+        else:
+            seconds, pages = limits.truncate_after, limits.checkpoint_pages
         try:
-            if self.full or self._until_truncate() == 0.0:
+            if self.full or age >= seconds:
                 self._truncate_log()
-            elif self._log_pages >= self._limits.checkpoint_pages:
+            elif self._log_pages >= pages:
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 self._log_pages = 0
         except sqlite3.Error as error:

@@ -23,6 +23,7 @@ from gateway.backup import (
 )
 from gateway.config import FILE_NAME
 from gateway.control_client import NotRunning
+from gateway.database.migrate import PAGE_BYTES
 from gateway.errors import AlreadyRunning, FolderUnusable
 from gateway.identity import KEY_NAME, TLS_NAME
 from tests.gateway.processes import pair_phone, started
@@ -178,9 +179,10 @@ def test_another_secret_changes_nothing(made: Path, tmp_path: Path) -> None:
 
 
 def test_a_damaged_backup_puts_nothing_back(made: Path, tmp_path: Path) -> None:
-    content = bytearray((made / "box").read_bytes())
-    content[-20] ^= 1
-    (tmp_path / "box").write_bytes(content)
+    file = remade(made, tmp_path / "box", lambda content: content + bytes(1 << 17))
+    content = bytearray(file.read_bytes())
+    content[-20] ^= 1  # behind pieces that were read and are whole
+    file.write_bytes(content)
 
     with pytest.raises(BackupUnusable):
         verify(tmp_path / "box", secret=SECRET)
@@ -206,7 +208,7 @@ def others_key(content: bytes) -> bytes:
 
 
 def spoilt(content: bytes) -> bytes:
-    return content[: -20 * 4096] + b"?" * (20 * 4096)
+    return content[: -20 * PAGE_BYTES] + b"?" * (20 * PAGE_BYTES)
 
 
 def longer(content: bytes) -> bytes:

@@ -221,6 +221,16 @@ async def test_whoever_is_gone_is_forgotten_at_once(box: Listening) -> None:
     await eventually(lambda: len(asyncio.all_tasks()) <= before, within=listener.IDLE_SECONDS / 2)
 
 
+async def test_a_connection_on_which_nothing_is_asked_has_one_task(box: Listening) -> None:
+    before = len(asyncio.all_tasks())
+    wires = [await box.connect() for _ in range(10)]
+    for wire in wires[:5]:
+        await wire.send(GET)
+        await wire.head()
+
+    await eventually(lambda: len(asyncio.all_tasks()) == before + len(wires))
+
+
 async def test_broken_handshakes_leave_nothing_in_memory(tmp_path: Path) -> None:
     gc.collect()
     gc.disable()

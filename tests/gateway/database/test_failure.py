@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.database.failure import Marker, Trouble, trouble
+from gateway.database.migrate import PAGE_BYTES
 from gateway.errors import DamagedStore
 from tests.gateway.database.notes import add, open_notes, stored
 
@@ -36,7 +37,7 @@ async def break_pages(path: Path) -> bytes:
 
 def _spoil(path: Path) -> bytes:
     content = bytearray(path.read_bytes())
-    for offset in range(3 * 4096, len(content), 4096):
+    for offset in range(3 * PAGE_BYTES, len(content), PAGE_BYTES):
         content[offset : offset + 64] = b"\xff" * 64
     path.write_bytes(content)
     return bytes(content)

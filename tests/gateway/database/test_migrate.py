@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from gateway.database import open_database
-from gateway.database.migrate import COPY_KEPT, MIGRATIONS, copies_of, read_header
+from gateway.database.migrate import (
+    APPLICATION_ID,
+    COPY_KEPT,
+    MIGRATIONS,
+    PAGE_BYTES,
+    copies_of,
+    page_bytes,
+    read_header,
+)
 from gateway.errors import DamagedStore, ForeignFile, NewerSchema
 from tests.gateway.database.notes import add, open_notes, scripts, stored
 
@@ -142,6 +150,50 @@ async def test_only_the_owner_can_read_the_store_and_its_copy(path: Path) -> Non
 
     assert len(modes) == 4
     assert {stat.S_IMODE(mode) for mode in modes.values()} == {0o600}
+
+
+def begin_with_earlier_pages(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA page_size = 4096")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+async def test_a_new_store_has_small_pages(path: Path) -> None:
+    async with open_notes(path) as database:
+        await database.write(add(1))
+
+    assert query(path, "PRAGMA page_size") == [PAGE_BYTES]
+
+
+async def test_a_store_of_an_earlier_version_keeps_its_pages(path: Path) -> None:
+    begin_with_earlier_pages(path)
+    for number in range(2):
+        async with open_notes(path) as database:
+            await database.write(add(number, bytes(5000)))
+
+    assert query(path, "PRAGMA page_size") == [4096]
+    assert stored(path) == {0, 1}
+
+
+@pytest.mark.parametrize("known", [1024, 4096])
+@pytest.mark.parametrize("told", [0, 512, 1024, 4096, 32_768])
+def test_how_large_pages_are_is_seen_by_the_size_of_the_file(known: int, told: int) -> None:
+    header = bytearray(100)
+    header[16:18] = told.to_bytes(2, "big")
+    header[28:32] = (7).to_bytes(4, "big")
+
+    assert page_bytes(bytes(header), size=7 * known) == known
+
+
+@pytest.mark.parametrize(("told", "found"), [(1024, 1024), (4096, 4096), (512, 1024), (0, 1024)])
+def test_how_large_pages_are_is_what_the_file_says_when_it_was_cut_off(
+    told: int, found: int
+) -> None:
+    header = bytearray(100)
+    header[16:18] = told.to_bytes(2, "big")
+    header[28:32] = (7).to_bytes(4, "big")
+
+    assert page_bytes(bytes(header), size=5000) == found
 
 
 async def test_the_header_says_whose_file_it_is(path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.database import Database, open_database
 from gateway.database.failure import Marker
-from gateway.database.migrate import COPY_KEPT
+from gateway.database.migrate import APPLICATION_ID, COPY_KEPT, PAGE_BYTES
 from gateway.database.quarantine import finish_quarantine, put_aside, quarantine
 from gateway.database.whole import Rooms
 from gateway.errors import DamagedStore, FolderUnusable
@@ -41,7 +41,7 @@ async def open_mended(
 async def fill(path: Path) -> None:
     async with open_mended(path) as database:
         for number in range(NOTES):
-            await database.write(add(number, bytes([number]) * 1000))
+            await database.write(add(number, bytes([number]) * 900))
 
 
 def spoil(path: Path, at: int, content: bytes = b"\xff" * 64) -> bytes:
@@ -54,7 +54,7 @@ def spoil(path: Path, at: int, content: bytes = b"\xff" * 64) -> bytes:
 
 async def test_what_can_be_read_is_there_and_the_damaged_file_lies_beside_it(path: Path) -> None:
     await fill(path)
-    content = spoil(path, 10 * 4096)
+    content = spoil(path, 10 * PAGE_BYTES)
     Marker(path).leave("SQLITE_CORRUPT: database disk image is malformed")
 
     async with open_mended(path) as database:
@@ -74,7 +74,7 @@ async def test_what_can_be_read_is_there_and_the_damaged_file_lies_beside_it(pat
 async def test_a_second_damage_has_a_second_name(path: Path) -> None:
     await fill(path)
     for _ in range(2):
-        spoil(path, 10 * 4096)
+        spoil(path, 10 * PAGE_BYTES)
         Marker(path).leave("broken")
         async with open_mended(path):
             pass
@@ -85,7 +85,7 @@ async def test_a_second_damage_has_a_second_name(path: Path) -> None:
 async def test_a_text_that_an_earlier_try_has_left_is_written_anew(path: Path) -> None:
     await fill(path)
     path.with_name(path.name + ".damaged-1.txt").write_text("cut off\n")
-    spoil(path, 10 * 4096)
+    spoil(path, 10 * PAGE_BYTES)
     Marker(path).leave("broken")
 
     async with open_mended(path):
@@ -99,6 +99,23 @@ async def test_a_text_that_an_earlier_try_has_left_is_written_anew(path: Path) -
 async def test_a_first_page_that_differs_in_a_byte_is_put_right(path: Path, at: int) -> None:
     await fill(path)
     spoil(path, at, b"\x7f")
+
+    async with open_mended(path):
+        pass
+
+    assert stored(path) == set(range(NOTES))
+    assert len(put_aside(path)) == 1
+
+
+@pytest.mark.parametrize("at", [16, 17])
+async def test_a_first_page_of_an_earlier_store_that_differs_is_put_right(
+    path: Path, at: int
+) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA page_size = 4096")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    await fill(path)
+    spoil(path, at, b"\x04")
 
     async with open_mended(path):
         pass
@@ -168,7 +185,7 @@ async def test_damage_that_is_found_while_it_runs_ends_it_and_is_mended_at_the_n
     path: Path,
 ) -> None:
     await fill(path)
-    spoil(path, 10 * 4096)
+    spoil(path, 10 * PAGE_BYTES)
 
     async with open_mended(path) as database:
         with pytest.raises(Exception, match="disk failed"):
@@ -181,7 +198,7 @@ async def test_damage_that_is_found_while_it_runs_ends_it_and_is_mended_at_the_n
 @pytest.mark.parametrize("moved", [0, 1])
 async def test_a_quarantine_that_was_cut_off_is_finished(path: Path, moved: int) -> None:
     await fill(path)
-    content = spoil(path, 10 * 4096)
+    content = spoil(path, 10 * PAGE_BYTES)
     path.with_name(path.name + "-wal").write_bytes(b"a log")
     new = path.with_name(path.name + ".salvaged-3")
     with closing(sqlite3.connect(new)) as connection:
@@ -200,7 +217,7 @@ async def test_a_quarantine_that_was_cut_off_is_finished(path: Path, moved: int)
 
 async def test_without_room_for_another_store_nothing_is_moved(path: Path) -> None:
     await fill(path)
-    spoil(path, 10 * 4096)
+    spoil(path, 10 * PAGE_BYTES)
     Marker(path).leave("broken")
 
     def no_room(store: sqlite3.Connection) -> None:

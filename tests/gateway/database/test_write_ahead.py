@@ -9,22 +9,28 @@ import pytest
 
 from gateway.database.write_ahead import read_write_ahead
 
-FRAME = 24 + 4096
+PAGE = 1024
+FRAME = 24 + PAGE
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     """A store whose five commits all lie in its log, as a killed process leaves it."""
-    live = tmp_path / "live" / "store"
+    return killed(tmp_path, page=PAGE)
+
+
+def killed(folder: Path, *, page: int) -> Path:
+    live = folder / "live" / "store"
     live.parent.mkdir()
     with closing(sqlite3.connect(live, isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA page_size = {page}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE note (body BLOB)")
         for number in range(4):
             connection.execute("INSERT INTO note VALUES (?)", (bytes([number]) * 20_000,))
         for suffix in ("", "-wal"):
-            shutil.copy(f"{live}{suffix}", tmp_path / f"store{suffix}")
-    return tmp_path / "store"
+            shutil.copy(f"{live}{suffix}", folder / f"store{suffix}")
+    return folder / "store"
 
 
 def log_of(store: Path) -> Path:
@@ -57,7 +63,7 @@ def test_no_log_has_lost_nothing(tmp_path: Path) -> None:
     assert not read_write_ahead(tmp_path / "store").lost(-1)
 
 
-@pytest.mark.parametrize("part", [0, 4, 8, 16, 24, 2000, FRAME - 1])
+@pytest.mark.parametrize("part", [0, 4, 8, 16, 24, 500, FRAME - 1])
 @pytest.mark.parametrize("commit", [0, 1, 2])
 def test_a_bit_turned_before_two_commits_is_noticed(store: Path, commit: int, part: int) -> None:
     before = read_write_ahead(store).commits
@@ -75,9 +81,19 @@ def test_a_header_that_is_not_what_was_written_is_noticed(store: Path, part: int
     assert log.lost(replayed(store))
 
 
+@pytest.mark.parametrize("part", [0, 9, 16, 24])
+def test_a_header_over_pages_of_an_earlier_size_is_noticed(tmp_path: Path, part: int) -> None:
+    store = killed(tmp_path, page=4096)
+    turn(store, part)
+    log = read_write_ahead(store)
+
+    assert len(log.commits) == 5
+    assert log.lost(replayed(store))
+
+
 def test_a_last_commit_that_is_torn_is_no_damage(store: Path) -> None:
     last = read_write_ahead(store).commits[-1]
-    turn(store, 32 + (last - 3) * FRAME + 2000)
+    turn(store, 32 + (last - 3) * FRAME + 500)
     log = read_write_ahead(store)
 
     assert not log.lost(replayed(store))

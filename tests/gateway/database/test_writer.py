@@ -280,6 +280,43 @@ async def test_a_long_log_is_copied_back_while_writes_go_on(path: Path) -> None:
         assert stored(path) == set(range(60))
 
 
+async def size_met_by_who_waits(path: Path, limits: Limits) -> int:
+    """Return how large the file is for a write that waited while another one was committed."""
+    gate, met = Gate(), list[int]()
+
+    def store(connection: sqlite3.Connection) -> None:
+        add(1, bytes(40_000))(connection)
+        gate.work(connection)
+
+    async with open_notes(path, limits=limits) as database:
+        storing = asyncio.create_task(database.write(store))
+        await gate.wait_until_entered()
+        waiting = asyncio.create_task(database.write(lambda _: met.append(size(path))))
+        await asyncio.sleep(0)
+        gate.open()
+        await asyncio.gather(storing, waiting)
+        async with asyncio.timeout(10):
+            while await asyncio.to_thread(size, path) < 40_000:
+                pass
+    return met[0]
+
+
+@pytest.mark.parametrize("limits", [Limits(checkpoint_pages=1), Limits(truncate_after=0.0)])
+async def test_the_log_is_copied_back_when_nobody_waits(path: Path, limits: Limits) -> None:
+    assert await size_met_by_who_waits(path, limits) < 40_000
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        Limits(checkpoint_pages=1, checkpoint_at_last=1),
+        Limits(truncate_after=0.0, truncate_at_last=0.0),
+    ],
+)
+async def test_at_last_it_is_copied_back_whoever_waits(path: Path, limits: Limits) -> None:
+    assert await size_met_by_who_waits(path, limits) > 40_000
+
+
 async def test_who_reads_for_long_holds_nobody_up_and_the_log_is_emptied_afterwards(
     path: Path,
 ) -> None:
