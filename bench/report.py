@@ -12,13 +12,13 @@ FAR: Final = 0.2
 """A row that misses its target by more than this part has its reason in the document."""
 
 
-def table(rows: Sequence[Row], figures: Figures) -> str:
-    """Return a table in Markdown."""
-    titles = ["#", "what", "must", "stretch", *COLUMNS.values()]
+def table(rows: Sequence[Row], figures: Figures, *, columns: Mapping[str, str] = COLUMNS) -> str:
+    """Return a table in Markdown, with the columns that it is asked for."""
+    titles = ["#", "what", "must", "stretch", *columns.values()]
     lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
     for row in rows:
         cells = [row.id, row.what, _bounds(row, "must"), _bounds(row, "stretch")]
-        cells += [_cell(row, judge(row, figures, column=column)) for column in COLUMNS]
+        cells += [_cell(row, judge(row, figures, column=column)) for column in columns]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -43,7 +43,9 @@ def _cell(row: Row, judged: Judged) -> str:
     return "; ".join(numbers) + (f": **{said}**" if said else "")
 
 
-def as_json(rows: Sequence[Row], figures: Figures) -> list[dict[str, Any]]:
+def as_json(
+    rows: Sequence[Row], figures: Figures, *, columns: Mapping[str, str] = COLUMNS
+) -> list[dict[str, Any]]:
     """Return what came of each row, as values that JSON has."""
     return [
         {
@@ -58,7 +60,7 @@ def as_json(rows: Sequence[Row], figures: Figures) -> list[dict[str, Any]]:
             "missed_by": judged.missed_by,
         }
         for row in rows
-        for column in COLUMNS
+        for column in columns
         for judged in [judge(row, figures, column=column)]
     ]
 

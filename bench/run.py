@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from bench.figures import median
 from bench.floors import GROUPS, disk_floor, import_floor, sqlite_floor
 from bench.footprint import FIRST, at_rest, idle_connections, quiet
 from bench.household import Played, furnish, make_day, play
+from bench.letters import letter_figures
 from bench.measures import Beside, Figures, deposit, drain, hand_in, live, live_rush
 from bench.peers.debian import unpack
 from bench.peers.nats import Nats
@@ -130,6 +131,7 @@ class Run:
         """Measure everything."""
         os.sched_setaffinity(0, {self.processors.load})
         self._floors()
+        self._letters()
         await self._at_rest()
         await self._side_by_side()
         await self._slow_disk()
@@ -148,6 +150,15 @@ class Run:
                     self.scratch, rows=rows, seconds=self.scale.floor_seconds, processor=server
                 )
                 self.note(f"sqlite.{rows}", {"rate": floor.rate, "cpu": floor.cpu})
+
+    def _letters(self) -> None:
+        """Measure phones, which need no gateway for this."""
+        for place, folder in (("memory", folder_in_memory()), ("disk", nullcontext(self.scratch))):
+            with self.trying(f"{place}: letters"), folder as within:
+                figures = letter_figures(
+                    within / "letters", count=self.scale.letters, processor=self.processors.server
+                )
+                self.note(place, figures)
 
     async def _at_rest(self) -> None:
         async with AsyncExitStack() as stack:

@@ -24,6 +24,8 @@ class Scale:
     slow: int
     connections: int
     held: int
+    letters: int
+    """Sealed and opened by phones without a gateway."""
     kill_seconds: float
     quiet_after: float
     """Seconds before a quiet time begins: the last checkpoint comes half a minute after the last
@@ -50,6 +52,7 @@ QUICK: Final = Scale(
     slow=6_000,
     connections=200,
     held=100_000,
+    letters=3_200,
     kill_seconds=2.0,
     quiet_after=45.0,
     quiet_seconds=120.0,
@@ -73,6 +76,7 @@ FULL: Final = Scale(
     slow=12_000,
     connections=1_000,
     held=1_000_000,
+    letters=16_000,
     kill_seconds=5.0,
     quiet_after=60.0,
     quiet_seconds=600.0,
@@ -96,6 +100,7 @@ TINY: Final = Scale(
     slow=64,
     connections=2,
     held=256,
+    letters=64,
     kill_seconds=0.2,
     quiet_after=0.0,
     quiet_seconds=0.2,

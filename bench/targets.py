@@ -8,14 +8,19 @@ because the disk is not the same a minute later. What was not measured is never 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, TypeAlias
 
 from bench.slow_disk import FLUSH_SECONDS
+
+Bound: TypeAlias = "Mapping[str, float | None] | Mapping[str, float] | float | None"
+"""What a number has to be: in each column, in all of them alike, or nothing."""
 
 Figures = Mapping[str, float]
 """By names such as `tls.batch.rate`: whose, what, and which number."""
 
 COLUMNS: Final = {"plain": "plain loopback", "tls": "TLS"}
+PLACES: Final = {"memory": "saved in memory", "disk": "saved on the disk"}
+"""The columns of a phone: where its file lies."""
 MEGABYTE: Final = 1e6
 KILOBYTE: Final = 1e3
 MICRO: Final = 1e-6
@@ -76,20 +81,21 @@ class Goal:
 
     label: str
     value: Callable[[Seen], float]
-    must: Mapping[str, float] | float | None = None
-    stretch: Mapping[str, float] | float | None = None
+    must: Bound = None
+    stretch: Bound = None
     at_least: bool = False
 
-    def bound(self, which: "Mapping[str, float] | float | None", column: str) -> float | None:
+    def bound(self, which: Bound, column: str) -> float | None:
         """Return what a bound is in one column."""
         return which[column] if isinstance(which, Mapping) else which
 
-    def text(self, which: "Mapping[str, float] | float | None") -> str:
+    def text(self, which: Bound) -> str:
         """Return a bound in words; nothing if there is none."""
         if which is None:
             return ""
         sign = "≥" if self.at_least else "≤"
-        numbers = list(which.values()) if isinstance(which, Mapping) else [which]
+        bounds = list(which.values()) if isinstance(which, Mapping) else [which]
+        numbers = [one for one in bounds if one is not None]
         return f"{sign} {' / '.join(f'{one:g}' for one in numbers)} {self.label}"
 
 
@@ -269,3 +275,40 @@ FOOTPRINT: Final = (
     )),
 )  # fmt: skip
 """What the box takes of its machine."""
+
+
+def _to_bare(what: str) -> Callable[[Seen], float]:
+    return lambda seen: seen(f"{what}.cpu") / seen("floor.cpu")
+
+
+_LETTERS: Final = {"memory": 2000.0, "disk": None}
+"""Letters a second; a disk is as fast as it is."""
+
+PHONES: Final = (
+    Row("K1", "letters sealed and opened on one core, to a person with one device, 32 at a time", (
+        Goal("letters/s", _number("to1.rate"), _LETTERS, at_least=True),
+        Goal("of the bare steps' CPU", _to_bare("to1")),
+        Goal("µs CPU", _number("to1.cpu", MICRO)),
+    )),
+    Row("K2", "the same, each in a transaction of its own", (
+        Goal("letters/s", _number("single.rate")),
+        Goal("µs CPU", _number("single.cpu", MICRO)),
+    )),
+    Row("K3", "sealed for three devices, opened on one", (
+        Goal("letters/s", _number("to3.rate")),
+        Goal("µs CPU to seal", _number("to3.seal_cpu", MICRO)),
+    )),
+    Row("K4", "sealed for ten devices, opened on one", (
+        Goal("letters/s", _number("to10.rate")),
+        Goal("µs CPU to seal", _number("to10.seal_cpu", MICRO)),
+    )),
+    Row("K5", "on the wire for each further device", (
+        Goal("bytes", _number("device.bytes"), 250.0),
+    )),
+    Row("K6", "verifying a card of fifty links", (
+        Goal("of fifty bare signatures", lambda seen: seen("card.cpu") / seen("card.floor_cpu"),
+             4.0),
+        Goal("ms CPU", _number("card.cpu", MILLI)),
+    )),
+)  # fmt: skip
+"""What a phone's keys cost."""

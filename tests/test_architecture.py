@@ -74,7 +74,9 @@ TRESPASSES: Final = [
     _trespass("sides", "peer.ways", "gateway.errors"),
     _trespass("sides", "wire", "gateway.errors"),
     _trespass("sides", "wire", "peer.keys"),
-    _trespass("sides", "bench", "gateway.config"),
+    _trespass("sides", "wire", "bench.figures"),
+    _trespass("outside", "bench", "gateway.config"),
+    _trespass("outside", "bench", "peer.keys.letters"),
     *(
         _trespass("pure", "wire", imported)
         for imported in ("asyncio", "socket", "sqlite3", "time", "random", "secrets", "logging")

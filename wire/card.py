@@ -157,11 +157,17 @@ class Card:
         if not 1 <= len(chain) <= MAX_CHAIN:
             raise CardRejected(f"a chain has 1 to {MAX_CHAIN} statements")
         card = cls.begin(person, Signed.decode(chain[0]))
+        above: list[Signed] = []
         for data in chain[1:]:
-            card, verdict = card.take(Signed.decode(data))
+            signed = Signed.decode(data)
+            if card._on_top(signed, above):
+                above.append(signed)
+                continue
+            card, verdict = card._with(above).take(signed)
             if verdict is not Verdict.EXTENDED:
                 raise CardRejected(f"the chain is broken: {verdict.name.lower()}")
-        return card
+            above = []
+        return card._with(above)
 
     @classmethod
     def restore(cls, person: PersonId, kept: Sequence[bytes]) -> "Card":
@@ -173,13 +179,19 @@ class Card:
         if not kept:
             raise CardRejected("nothing was kept")
         card = cls.begin(person, Signed.decode(kept[0]))
+        above: list[Signed] = []
         for data in kept[1:]:
             signed = Signed.decode(data)
+            if card._on_top(signed, above):
+                above.append(signed)
+                continue
+            card, above = card._with(above), []
             if signed.statement.epoch > card.position.epoch:
                 card, _ = card.take(signed)
             else:
                 card._check_place(signed)  # without the bounds, which depend on the order
                 card = cls(person, card.roots, _in_order((*card.known, signed)))
+        card = card._with(above)
         if len(set(kept)) != len(kept) or card.kept != tuple(kept):
             raise CardRejected("this is not what was kept")
         return card
@@ -279,6 +291,27 @@ class Card:
         self._check_place(signed)
         return self._keep(signed)
 
+    def _on_top(self, signed: Signed, above: Sequence[Signed]) -> bool:
+        """Return whether a verified statement continues a card of one line, with those `above` it.
+
+        A chain is read link by link; to weigh rivals after each would cost its length squared.
+
+        Raises:
+            CardRejected: it stands there, and may not.
+        """
+        last = above[-1] if above else self.known[-1]
+        one_line = len(self.known) == len(self.history)
+        after = signed.statement
+        if not one_line or after.prev != last.hash or after.epoch != last.statement.epoch:
+            return False
+        if after.kind is StatementKind.ROOT:
+            return False
+        self._check_step(last, signed)
+        return True
+
+    def _with(self, above: Sequence[Signed]) -> "Card":
+        return Card(self.person, self.roots, (*self.known, *above)) if above else self
+
     def _before(self, signed: Signed) -> Signed | None:
         return next((one for one in self.known if one.hash == signed.statement.prev), None)
 
@@ -291,6 +324,9 @@ class Card:
         before = self._before(signed)
         if before is None:
             raise CardRejected("it stands on nothing")
+        self._check_step(before, signed)
+
+    def _check_step(self, before: Signed, signed: Signed) -> None:
         _check_step(before.statement, signed.statement)
         if len(self.roots) + signed.statement.seq >= MAX_CHAIN:
             raise CardRejected("the chain is full; a root statement begins a new one")

@@ -455,6 +455,44 @@ def test_a_broken_chain_is_not_followed() -> None:
             Card.follow(PERSON, broken)
 
 
+def test_following_a_chain_is_taking_its_statements_one_by_one() -> None:
+    names = birth("phone", epoch=2, next_root=public("second root"))
+    third = birth("phone", "tablet", epoch=3, by="second root")
+    statements = [FIRST]
+    for by in ("phone", "tablet", "phone"):
+        statements.append(step(statements[-1], by))
+    chains = [
+        statements,
+        [names, third, step(third, "tablet")],
+        [names, third, step(third, "phone", "phone"), birth("phone", epoch=4, by="second root")],
+    ]
+
+    for chain in chains:
+        card = Card.begin(PERSON, chain[0])
+        for one in chain[1:]:
+            card, verdict = card.take(one)
+            assert verdict is Verdict.EXTENDED
+        assert Card.follow(PERSON, [one.encode() for one in chain]) == card
+        assert Card.restore(PERSON, card.kept) == card
+
+
+def test_a_link_that_may_not_stand_there_breaks_the_chain() -> None:
+    on = step(FIRST, "phone")
+    for wrong in (
+        step(on, "phone", epoch=2),
+        step(on, "phone", seq=7),
+        step(on, "stranger"),
+        step(on, "phone", person_generation=2),
+        replace(step(on, "phone"), signature=bytes(64)),
+        birth("phone", epoch=1, expires=EXPIRES + 1),
+    ):
+        chain = (FIRST.encode(), on.encode(), wrong.encode())
+        with pytest.raises((CardRejected, NotSigned)):
+            Card.follow(PERSON, chain)
+        with pytest.raises((CardRejected, NotSigned)):
+            Card.follow(PERSON, (*chain, step(wrong, "phone").encode()))
+
+
 def test_what_is_kept_holds_the_fork_and_the_losers() -> None:
     one, other = step(FIRST, "phone", expires=1), step(FIRST, "phone", expires=2)
     names = birth("phone", epoch=2, next_root=public("second root"))
