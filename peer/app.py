@@ -10,7 +10,7 @@ several processes may each have one on the same folder.
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,9 +34,13 @@ from peer.me import Me
 from peer.people.adding import Adding
 from peer.people.contacts import Contact, Contacts
 from peer.people.freshness import Freshness
+from peer.people.keepers import Keepers
 from peer.people.lanes import Lanes
 from peer.people.pairing import Ask, Pairing
+from peer.recovery.asking import Asking
 from peer.recovery.back import Back, ComingBack, Where
+from peer.recovery.friends import Friends
+from peer.recovery.guarding import Alarmed, Guard
 from peer.recovery.kit import KitKeeping, kit_mark
 from peer.store import Store, open_store
 from peer.watching import AWAY, Arrived, Away, Event, Here, Missing, Moved, Watch
@@ -50,6 +54,7 @@ from wire.ids import PersonId
 from wire.places import Place
 
 __all__ = [
+    "Alarmed",
     "Arrived",
     "Away",
     "Event",
@@ -220,6 +225,19 @@ class Peer:
     def _coming_back(self, role: Role) -> ComingBack:
         return ComingBack(self._store, now=self._now, role=role)
 
+    @property
+    def friends(self) -> Friends:
+        """Friends who keep shares of my recovery seed, and those whose shares I keep."""
+        return Friends(self._store, self.me, now=self._now)
+
+    def asking(self, role: Role = Role.COMPUTER) -> Asking:
+        """Return what asks friends for help, on a phone on which there is nobody."""
+        return Asking(self._store, now=self._now, role=role)
+
+    def alarms(self) -> tuple[Alarmed, ...]:
+        """Return who asks for a gateway's share, as far as this phone has heard."""
+        return Guard(self._store, self.me, now=self._now).alarms()
+
     # The gateway
 
     async def pair(self, text: str, ask: Ask) -> tuple[Place, ...]:
@@ -331,6 +349,7 @@ class Peer:
             lanes = Lanes(self._store.db)
             lanes.revoke(contact.person)
             lanes.forget(contact.person)
+            Keepers(self._store.db).forget(contact.person)
             self._letterbox().forget(contact)
             self._store.vault.forget(contact.person)
             self.contacts.forget(contact)
@@ -388,6 +407,13 @@ class Peer:
         box = self._letterbox()
         letters = box.everything(only) if everything else box.unshown(only)
         return Reading(tuple(letters), watch.missing(), tuple(box.troubles()), away)
+
+    async def read_quietly(self) -> None:
+        """Collect what waits without showing letters; a gateway that is away is passed over."""
+        if self.me.home is not None:
+            with suppress(*AWAY, GatewayRefused):
+                await self._watch().collect()
+        await self.try_outbox()
 
     async def watch(
         self, *, once: bool = False, until_idle: bool = False

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from peer import show, sqlite
-from peer.app import Arrived, Away, Event, Here, Missing, Moved, Peer, Trouble, open_peer
+from peer.app import Alarmed, Arrived, Away, Event, Here, Missing, Moved, Peer, Trouble, open_peer
 from peer.codes.errors import CodesError
 from peer.codes.qr import write
 from peer.command import command, program
-from peer.commands import kit, recover
+from peer.commands import friends, kit, recover
 from peer.commands.call import DONE, FAILED, INTERRUPTED, Call, Commands
 from peer.commands.codes import code_given
 from peer.console import Screen, screen
@@ -107,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
             "--unverified", action="store_true", help="compare nothing; both sides must say so"
         )
     _contact_commands(commands.group("contacts", _contacts, "the people you know"))
+    friends.add_to(commands)
     kit.add_to(commands)
     recover.add_to(commands)
     send = add("send", _send, "send a letter")
@@ -410,6 +411,8 @@ def _tell_event(speaks: Screen, event: Event) -> None:
             speaks.tell("sent", text, to=state.contact, state=state.text, waiting=state.waiting)
         case Away(why):
             speaks.tell("away", _sentence(why), why=why)
+        case Alarmed():
+            speaks.tell("alarm", friends.alarm_line(event), **friends.alarm_facts(event))
         case Here():
             speaks.tell("here", "Your box is here. Letters are shown as they come.")
 

@@ -235,6 +235,14 @@ def code_screen(text: str, *, expires: int, out: TextIO) -> str:
     return "\n".join(["", *drawn, text, ""])
 
 
+def drawn(text: str) -> str:
+    """Return the QR of a code for standard output with an empty line below it, if it has room."""
+    room, terminal = qr.size(text), shutil.get_terminal_size()
+    if not qr.drawable(sys.stdout) or terminal.columns < room.columns:
+        return ""
+    return f"{qr.terminal(text)}\n\n"
+
+
 def screen(*, json_lines: bool) -> Screen:
     """Return the manner that was asked for, on the standard streams."""
     lines = Lines(sys.stdin)

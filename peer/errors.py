@@ -22,6 +22,12 @@ PeerError
 ├── WrongKit            the kit of somebody else, or of nobody here
 ├── KitGone             the recovery seed is not on this phone any more
 ├── PhoneCopied         another phone goes about as this one, or this one was set back
+├── SharesDoNotFit      shares of a seed that are too few, or not of one seed
+├── LyingKeeper         somebody handed out another share than he was given; he is named
+├── NoKeepers           no friends have been chosen, or too few
+├── NothingKept         we keep no share for this contact
+├── NotYet              the gateway holds its share back still
+├── Cancelled           somebody said no to the request
 ├── NoSuchFile          a file that cannot be read
 └── CannotSave          a file that came cannot be written
 
@@ -214,6 +220,66 @@ class PhoneCopied(PeerError):
             "and does not know. Take it off your card from another device and add it anew; "
             "letters come all the same"
         )
+
+
+class SharesDoNotFit(PeerError):
+    """Shares are too few, or not of one seed."""
+
+    code = "shares-do-not-fit"
+
+
+class LyingKeeper(PeerError):
+    """Somebody handed out another share than he was given.
+
+    Attributes:
+        keepers: who, by the names that they were given.
+    """
+
+    code = "lying-keeper"
+
+    def __init__(self, keepers: tuple[str, ...]) -> None:
+        names = " and ".join(keepers)
+        super().__init__(
+            f"{names} gave another share than the one that was left there, so it was put aside; ask"
+            " another friend"
+        )
+        self.keepers = keepers
+
+
+class NoKeepers(PeerError):
+    """There are no friends who keep shares, or too few."""
+
+    code = "no-keepers"
+
+
+class NothingKept(PeerError):
+    """We keep no share for this contact."""
+
+    code = "nothing-kept"
+
+
+class NotYet(PeerError):
+    """The gateway holds its share back still.
+
+    Attributes:
+        left: seconds.
+    """
+
+    code = "not-yet"
+
+    def __init__(self, left: int) -> None:
+        hours = -(-left // 3600)
+        super().__init__(
+            f"the box gives its share in {hours} hours, unless a device that was not named as lost"
+            " says no before; come again then"
+        )
+        self.left = left
+
+
+class Cancelled(PeerError):
+    """Somebody said no to the request for the gateway's share."""
+
+    code = "cancelled"
 
 
 class NoSuchFile(PeerError):

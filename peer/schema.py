@@ -17,6 +17,8 @@
 | state_dirty | rows of other tables that changed and belong to the state: see the triggers      |
 | state_batch | changes as they were signed, until a snapshot has them                           |
 | state_vector | how far each of the person's devices was heard                                  |
+| keeper      | a contact who was given a share of our recovery seed                             |
+| kept_share  | a share of a contact's seed that we keep; it goes into no letter and no log      |
 
 All times are Unix seconds by this device's clock, but `letter.written`, which is its author's.
 """
@@ -222,5 +224,31 @@ INSERT INTO state_dirty SELECT 5, person, transcript, x'' FROM pair_secrets;
 INSERT INTO state_dirty SELECT 6, person, generation, x'' FROM box_keys;
 INSERT INTO state_dirty SELECT 10, person, device, x'' FROM letter
     WHERE shown AND NOT outgoing AND counted IS NOT NULL;
+""",
+    """
+CREATE TABLE keeper (
+    person BLOB PRIMARY KEY,
+    share_set BLOB NOT NULL,             -- names the shares that were made together
+    proof_key BLOB NOT NULL,             -- hash of the share: knows an answer to a rehearsal
+    item BLOB NOT NULL,                  -- in which the share went out; erased once it is kept
+    sent REAL NOT NULL,
+    confirmed REAL,                      -- when the contact said that it is kept
+    nonce BLOB,                          -- of the rehearsal that is under way
+    rehearsed REAL,                      -- when one was last answered rightly
+    given_up REAL                        -- when the contact said that it is kept no more
+) STRICT, WITHOUT ROWID;
+CREATE TABLE kept_share (
+    person BLOB PRIMARY KEY,             -- whose seed it is of
+    share_set BLOB NOT NULL,
+    share BLOB NOT NULL,
+    need INTEGER NOT NULL,
+    marks BLOB NOT NULL,
+    notice BLOB NOT NULL,
+    came REAL NOT NULL,
+    nonce BLOB,                          -- of a rehearsal that we have not answered
+    helped REAL,                         -- when it was last handed out
+    looked REAL NOT NULL DEFAULT 0,      -- when their gateway was last asked for requests
+    alarm BLOB                           -- what it said then
+) STRICT, WITHOUT ROWID;
 """,
 )

@@ -19,6 +19,7 @@ from peer.items.kinds import Letter
 from peer.letterbox import Letterbox, Shown, Trouble, content_of
 from peer.me import Home, Me
 from peer.people.contacts import Contacts
+from peer.recovery.guarding import Alarmed, Guard
 from peer.store import Store
 from peer.ways.furnishing import at_home, at_left_home, furnish_what_it_takes
 from peer.ways.gateway_client import GatewayClient, LiveMailbox
@@ -79,7 +80,7 @@ class Here:
     """Our gateway answers."""
 
 
-Event = Arrived | Missing | Trouble | Moved | Away | Here
+Event = Arrived | Missing | Trouble | Moved | Away | Here | Alarmed
 
 
 class Watch:
@@ -99,6 +100,7 @@ class Watch:
         self._gaps = Gaps(store, self._sending.outgoing, now=now)
         self._letterbox = Letterbox(store, me, self._sending)
         self._contacts = Contacts(store.db)
+        self._guard = Guard(store, me, now=now)
         self._events: asyncio.Queue[Event | ItemId] = asyncio.Queue()
         self._told: dict[str, int] = {}
         self._delay = RECONNECT_FIRST
@@ -155,11 +157,15 @@ class Watch:
             GatewayNotThere, WrongGateway, GatewayRefused
         """
         async with at_home(self._store, self._me, now=self._now()) as gateway:
+            await self._guard.look(gateway)
             receiving = self._receiving()
             first = True
             while await self._collect_some(gateway, receiving, tell=tell, first=first):
                 first = False
         await self._collect_left_behind(tell=tell)
+        await self._guard.look_for_friends()
+        if tell:
+            self._tell_all(self._guard.untold())
         self._gaps.ask()
 
     def missing(self) -> tuple[Missing, ...]:
@@ -248,6 +254,8 @@ class Watch:
 
     async def _live(self) -> None:
         async with at_home(self._store, self._me, now=self._now()) as gateway:
+            await self._guard.look(gateway, at_once=True)
+            self._tell_all(self._guard.untold())
             receiving = self._receiving()
             async with gateway.mailbox(receiving.cursor) as mailbox:
                 hello = await mailbox.next()
@@ -281,6 +289,8 @@ class Watch:
     async def _left_behind(self) -> None:
         while True:
             await self._collect_left_behind(tell=True)
+            await self._guard.look_for_friends()
+            self._tell_all(self._guard.untold())
             await asyncio.sleep(LEFT_EVERY)
 
     # What is told

@@ -9,6 +9,8 @@ contact refuses a gateway's code and says so (docs/protocol.md §3.1).
            gateway fingerprint 16, place                                     a contact
     HPK1:  version, seed 16, person id 32, then gateway key 32 and at most two
            places, each after its length 1                                   a recovery kit
+    HPF1:  version, ephemeral key 32                                         asks friends for help
+    HPS1:  version, ephemeral key 32, sealed bytes                           a friend's answer
     HPD1:  reserved for a further device
 """
 
@@ -27,9 +29,10 @@ VERSION: Final = 1
 SECRET_BYTES: Final = 16
 COMMITMENT_BYTES: Final = 16
 FINGERPRINT_BYTES: Final = 16
-MAX_CODE: Final = 512
+MAX_CODE: Final = 1280
 """Characters of the longest code that is looked at."""
 SEED_BYTES: Final = 16
+KEY_BYTES: Final = 32
 MAX_KIT_PLACES: Final = 2
 MAX_KIT_BYTES: Final = 160
 """Bytes of a kit's code with version and check: 53 modules on a side, which a phone reads from a
@@ -42,6 +45,8 @@ _KINDS: Final = {
     "HPC1": "the code of a person, for adding a contact",
     "HPD1": "the code of a further device",
     "HPK1": "a recovery kit",
+    "HPF1": "the code of somebody who asks friends for help",
+    "HPS1": "the answer of a friend who helps",
 }
 _SHAPE: Final = re.compile(r"(HP[A-Z]1):([A-Z2-7]+)")
 
@@ -207,6 +212,58 @@ class KitCode:
         for place in map(Place.encode, self.places):
             raw += len(place).to_bytes(2, "big")[1:] + place
         return raw
+
+
+@dataclass(frozen=True, slots=True)
+class HelpCode:
+    """Asks friends for help: a key that was made for it on a new device, and nothing else."""
+
+    PREFIX = "HPF1"
+
+    key: bytes
+    """X25519, 32 bytes. Friends seal to it once they have seen and heard whose it is."""
+
+    def __post_init__(self) -> None:
+        _check_sizes((self.key, KEY_BYTES), expires=0)
+
+    def text(self) -> str:
+        """Return the code as it is shown and copied."""
+        return _text(self.PREFIX, self.key)
+
+    @classmethod
+    def parse(cls, text: str) -> "HelpCode":
+        """Read a code that was scanned or typed.
+
+        Raises:
+            WrongCode: a code of another kind, which is named.
+            UnknownVersion: a newer code.
+            Malformed: no code, or one that was cut or mistyped.
+        """
+        return cls(_raw(text, wanted=cls.PREFIX, least=KEY_BYTES))
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCode:
+    """A friend's answer, which only the device that asked can open."""
+
+    PREFIX = "HPS1"
+
+    sealed: bytes
+
+    def text(self) -> str:
+        """Return the code as it is shown and copied."""
+        return _text(self.PREFIX, self.sealed)
+
+    @classmethod
+    def parse(cls, text: str) -> "AnswerCode":
+        """Read a code that was scanned or typed.
+
+        Raises:
+            WrongCode: a code of another kind, which is named.
+            UnknownVersion: a newer code.
+            Malformed: no code, or one that was cut or mistyped.
+        """
+        return cls(_raw(text, wanted=cls.PREFIX, least=KEY_BYTES))
 
 
 def looks_like_code(text: str) -> bool:

@@ -1,7 +1,5 @@
 """`homepost kit`: the paper with which somebody comes back when every device is gone."""
 
-import shutil
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -9,8 +7,7 @@ from peer.app import open_peer
 from peer.codes.page import kit_page, write_page
 from peer.command import command
 from peer.commands.call import DONE, FAILED, Call, Commands
-from peer.recovery.kit import Kit
-from wire import qr
+from peer.console import drawn
 
 COLUMNS: Final = 4
 
@@ -30,7 +27,18 @@ async def _show(call: Call) -> int:
         kit = peer.kit.make()
         call.screen.tell(
             "kit",
-            "\n".join([*_drawn(kit), "", *word_lines(kit.words), "", kit.code.text(), "", _NEXT]),
+            "\n".join(
+                [
+                    f"RECOVERY KIT {kit.mark}",
+                    "Whoever has it is you. Keep it on paper only.",
+                    "",
+                    drawn(kit.code.text()) + "\n".join(word_lines(kit.words)),
+                    "",
+                    kit.code.text(),
+                    "",
+                    _NEXT,
+                ]
+            ),
             code=kit.code.text(),
             words=list(kit.words),
             mark=kit.mark,
@@ -79,18 +87,6 @@ def word_lines(words: tuple[str, ...]) -> list[str]:
         ).rstrip()
         for row in range(rows)
     ]
-
-
-def _drawn(kit: Kit) -> list[str]:
-    text, terminal = kit.code.text(), shutil.get_terminal_size()
-    room = qr.size(text)
-    head = [
-        f"RECOVERY KIT {kit.mark}",
-        "Whoever has it is you. Keep it on paper only.",
-    ]
-    if not qr.drawable(sys.stdout) or terminal.columns < room.columns:
-        return head
-    return [*head, "", qr.terminal(text)]
 
 
 _NEXT: Final = "Have it on paper first, then type: " + command("kit check")

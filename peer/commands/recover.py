@@ -5,11 +5,15 @@ from peer.app import Peer, open_peer
 from peer.command import command
 from peer.commands.call import DONE, Call, Commands
 from peer.commands.codes import code_given
-from peer.errors import BadCode
+from peer.console import check_line, drawn
+from peer.errors import BadCode, LyingKeeper, NotYet
 from peer.keys.words import seed_of
+from peer.recovery.asking import Progress
 from peer.recovery.back import Back
-from wire.codes import KitCode, looks_like_code
+from wire.check_code import digits, pictures
+from wire.codes import AnswerCode, KitCode, looks_like_code
 from wire.errors import WireError
+from wire.ids import DeviceId
 from wire.places import Place
 
 
@@ -27,14 +31,93 @@ def add_to(commands: Commands) -> None:
     )
     kit.add_argument("--mark", help="what the page says after “Kit”; with --box-gone")
 
+    friends = recover.add("friends", _friends, "come back with friends who keep shares")
+    friends.add_argument(
+        "answers", nargs="*", metavar="ANSWER", help="what friends’ phones have shown"
+    )
+    friends.add_argument("--name", help="what others see when they add you")
+    friends.add_argument("--at", metavar="PLACE", help="where the box is, if it has moved")
+    friends.add_argument(
+        "--still-here",
+        type=int,
+        action="append",
+        default=[],
+        metavar="N",
+        help="a device that is not lost, by its number; all others are named as lost",
+    )
+
 
 async def _ways(call: Call) -> int:
     call.screen.tell(
         "ways",
-        f"With your kit on paper: {command('recover kit')}",
-        ways=["kit"],
+        f"With your kit on paper: {command('recover kit')}\n"
+        f"With friends who keep shares: {command('recover friends')}",
+        ways=["kit", "friends"],
     )
     return DONE
+
+
+async def _friends(call: Call) -> int:
+    arguments = call.arguments
+    async with open_peer(call.home, create=True) as peer:
+        asking = peer.asking()
+        progress = asking.begin()
+        for given in arguments.answers:
+            try:
+                progress = asking.take(_answer(given))
+            except LyingKeeper as liar:
+                call.screen.warn(liar.code, f"{liar}.", keepers=list(liar.keepers))
+                progress = asking.begin()
+        if not progress.enough:
+            _tell_progress(call, progress)
+            return DONE
+        still_here = _still_here(arguments.still_here, asking.devices())
+        name = arguments.name or await call.screen.word("Your name, as others see it:")
+        try:
+            back = await asking.go_on(name=name, still_here=still_here, place=_place(arguments.at))
+        except NotYet as not_yet:
+            call.screen.tell(
+                "waiting",
+                f"{', '.join(map(show.name, progress.keepers))} have answered, and your box was"
+                f" asked. Your {str(not_yet)[4:]}: {command('recover friends')}",
+                keepers=list(progress.keepers),
+                seconds_left=not_yet.left,
+                check=digits(progress.number),
+            )
+            return DONE
+        tell_back(call, back, paired=True)
+    return DONE
+
+
+def _tell_progress(call: Call, progress: Progress) -> None:
+    code, count = progress.code.text(), len(progress.keepers)
+    missing = "" if progress.need is None else f" {progress.need - count} more are needed."
+    answered = f"{', '.join(map(show.name, progress.keepers))} answered.{missing}\n" * bool(count)
+    call.screen.tell(
+        "asking",
+        f"{answered}Meet a friend who keeps a share of yours, or call. Tell who you are, and let"
+        f" them read this code:\n\n{drawn(code)}{code}\n\nBoth screens show\n\n"
+        f"    {check_line(progress.number)}\n\nThen type what their phone shows: "
+        f"{command('recover friends ANSWER')}",
+        code=code,
+        check=digits(progress.number),
+        pictures=list(pictures(progress.number)),
+        keepers=list(progress.keepers),
+        need=progress.need,
+    )
+
+
+def _answer(given: str) -> AnswerCode:
+    try:
+        return AnswerCode.parse(code_given(given))
+    except WireError as error:
+        raise BadCode(f"{error}; a friend’s answer begins with HPS1") from None
+
+
+def _still_here(numbers: list[int], devices: tuple[DeviceId, ...]) -> tuple[DeviceId, ...]:
+    if any(not 1 <= one <= len(devices) for one in numbers):
+        raise BadCode(f"your friends know {len(devices)} devices of yours; name them by number")
+    return tuple(devices[one - 1] for one in numbers)
 
 
 async def _kit(call: Call) -> int:

@@ -8,6 +8,10 @@
     5     card        statements that continue my card           whoever holds it
     6     lanes       new lanes for you                          the recipient's device
     7     reset       letters I could not open: begin again      the sender's device
+    30    share       a share of my recovery seed                the keeper's device
+    31    keeping     I keep your share, perhaps with a proof    whose seed it is
+    32    rehearsal   show that you still keep it                the keeper's device
+    33    give-up     erase it; or: I keep it no more            either
 
 An item is decoded for showing and kept as the bytes that came, because they are what was signed.
 Fields and kinds that this program does not know are kept; an item that says that one of them must
@@ -54,6 +58,16 @@ class Kind(IntEnum):
     CARD = 5
     LANES = 6
     RESET = 7
+    SHARE = 30
+    KEEPING = 31
+    REHEARSAL = 32
+    GIVE_UP = 33
+
+
+SHARE_BYTES: Final = 25
+SET_BYTES: Final = 16
+PROOF_BYTES: Final = 16
+MAX_MARKS: Final = 128
 
 
 class TooLong(Exception):
@@ -164,6 +178,45 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptShare:
+    """A share of the author's recovery seed, for the recipient to keep."""
+
+    set: bytes
+    """Names all shares that were made at one time (16 bytes)."""
+    share: bytes = field(repr=False)
+    need: int
+    """How many of them are needed, with the gateway's."""
+    marks: bytes
+    """Eight bytes of each share of the set: who hands out another one is seen by them."""
+    notice: bytes = field(repr=False)
+    """What to show at the author's gateway to be told when somebody asks (16 bytes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """The author keeps a share of the recipient's seed."""
+
+    set: bytes
+    proof: bytes = b""
+    """Answers a rehearsal; empty where there was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """Show that you still keep my share."""
+
+    set: bytes
+    nonce: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The share of this set is to be erased, or is kept no more."""
+
+    set: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """Something a newer app has written; kept until this one is new enough."""
 
@@ -171,7 +224,20 @@ class Unknown:
     value: Value = field(repr=False)
 
 
-Content = Letter | Resend | Gone | Heartbeat | CardUpdate | Lanes | Reset | Unknown
+Content = (
+    Letter
+    | Resend
+    | Gone
+    | Heartbeat
+    | CardUpdate
+    | Lanes
+    | Reset
+    | KeptShare
+    | Keeping
+    | Rehearsal
+    | GiveUp
+    | Unknown
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +338,14 @@ def _written(content: Content) -> tuple[int, Value]:
             return Kind.LANES.value, {0: [[int(one), secret.raw] for one, secret in lanes]}
         case Reset(device, highest, ranges):
             return Kind.RESET.value, {0: device.raw, 1: highest, 2: _range_values(ranges)}
+        case KeptShare(set, share, need, marks, notice):
+            return Kind.SHARE.value, {0: set, 1: share, 2: need, 3: marks, 4: notice}
+        case Keeping(set, proof):
+            return Kind.KEEPING.value, {0: set, 1: proof}
+        case Rehearsal(set, nonce):
+            return Kind.REHEARSAL.value, {0: set, 1: nonce}
+        case GiveUp(set):
+            return Kind.GIVE_UP.value, {0: set}
         case Unknown(kind, value):
             return kind, value
     raise TypeError(f"a {type(content).__name__} is no content")
@@ -356,6 +430,29 @@ def _reset(fields: Fields) -> Reset:
     return Reset(device, highest, _ranges(fields, 2))
 
 
+def _share(fields: Fields) -> KeptShare:
+    set, share = fields.raw(0, size=SET_BYTES), fields.raw(1, size=SHARE_BYTES)
+    need = fields.integer(2, low=2, high=16)
+    return KeptShare(
+        set, share, need, fields.raw(3, limit=MAX_MARKS), fields.raw(4, size=SET_BYTES)
+    )
+
+
+def _keeping(fields: Fields) -> Keeping:
+    set, proof = fields.raw(0, size=SET_BYTES), fields.raw(1, limit=PROOF_BYTES)
+    if proof and len(proof) != PROOF_BYTES:
+        raise Malformed("a proof of a share has 16 bytes")
+    return Keeping(set, proof)
+
+
+def _rehearsal(fields: Fields) -> Rehearsal:
+    return Rehearsal(fields.raw(0, size=SET_BYTES), fields.raw(1, size=PROOF_BYTES))
+
+
+def _give_up(fields: Fields) -> GiveUp:
+    return GiveUp(fields.raw(0, size=SET_BYTES))
+
+
 _READERS: Final[dict[int, Callable[[Fields], Content]]] = {
     Kind.LETTER: _letter,
     Kind.RESEND: _resend,
@@ -364,4 +461,8 @@ _READERS: Final[dict[int, Callable[[Fields], Content]]] = {
     Kind.CARD: _card,
     Kind.LANES: _lanes,
     Kind.RESET: _reset,
+    Kind.SHARE: _share,
+    Kind.KEEPING: _keeping,
+    Kind.REHEARSAL: _rehearsal,
+    Kind.GIVE_UP: _give_up,
 }

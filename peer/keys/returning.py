@@ -8,6 +8,7 @@ The seed itself is kept nowhere: it is on paper, or with friends (docs/protocol.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from nacl.signing import SigningKey
 
@@ -51,6 +52,10 @@ class Root:
                 "the seed of this kit does not belong to the person whose kit it says it is; it was"
                 " mistyped or altered, and nothing was made of it"
             )
+
+    def proving(self, request: RecoveryId) -> "partial[RootProof]":
+        """Return what answers a challenge with the root key, about a request."""
+        return partial(self.proof, about=request)
 
     def proof(
         self, *, channel: Channel, nonce: bytes, purpose: Purpose, about: RecoveryId | None = None

@@ -75,7 +75,7 @@ class ComingBack:
             WrongKit: nobody with this kit has a mailbox there; nothing was made.
             GatewayNotThere, WrongGateway, GatewayRefused
         """
-        self._nobody_here()
+        self.nobody_here()
         root, now = Root(seed), self._now()
         async with self._reach(where) as (home, connection):
             client = RecoveryClient(connection)
@@ -103,7 +103,7 @@ class ComingBack:
         Raises:
             PersonExists, EmptyName
         """
-        self._nobody_here()
+        self.nobody_here()
         root = Root(seed)
         returning = Returning.begin(root, None, role=self._role, now=self._now())
         with self._store.transaction():
@@ -125,7 +125,12 @@ class ComingBack:
             lacking.append(_NO_OLD_KEYS)
         return Back(me.person, shut_out, contacts, keys, tuple(lacking))
 
-    def _nobody_here(self) -> None:
+    def nobody_here(self) -> None:
+        """Check that nobody is on this phone.
+
+        Raises:
+            PersonExists: somebody is.
+        """
         with suppress(NoPerson):
             Me(self._store)
             raise PersonExists("there is a person on this phone already; use another --home")

@@ -13,11 +13,15 @@ from typing import Final
 
 from peer.items.kinds import (
     CardUpdate,
+    GiveUp,
     Gone,
     Heartbeat,
+    Keeping,
+    KeptShare,
     Lanes,
     Letter,
     Range,
+    Rehearsal,
     Resend,
     Reset,
     Unknown,
@@ -26,6 +30,7 @@ from peer.keys.letters import Letters, Received, Refused
 from peer.me import Me
 from peer.people.contacts import Contact, Contacts
 from peer.people.freshness import Freshness
+from peer.people.keepers import Keepers
 from peer.people.lanes import Lanes as LaneBook
 from peer.store import Store
 from peer.ways.outgoing import Outgoing
@@ -110,6 +115,7 @@ class Receiving:
         self._letters = Letters(store.vault)
         self._contacts = Contacts(store.db)
         self._lanes = LaneBook(store.db)
+        self._keepers = Keepers(store.db)
         self._at = me.needs_home().gateway if at is None else at
 
     def greet(self, hello: Hello) -> bool:
@@ -269,6 +275,17 @@ class Receiving:
                 )
                 if obeyed:
                     self._outgoing.answer(contact, Resend(reset.device, reset.ranges))
+            case KeptShare() as share:
+                self._outgoing.put(
+                    contact, self._keepers.keep(contact.person, share, now=self._now())
+                )
+            case Keeping() as keeping:
+                self._keepers.heard(contact.person, keeping, now=self._now())
+            case Rehearsal() as rehearsal:
+                self._keepers.asked(contact.person, rehearsal)
+            case GiveUp(of):
+                self._keepers.erase(contact.person, of=of)
+                self._keepers.given_up(contact.person, of, now=self._now())
             case Heartbeat():
                 pass
         return Taken(Came.WORD, contact)

@@ -33,6 +33,7 @@ from peer.items.kinds import (
 )
 from peer.keys.contact_exchange import Guest, Host
 from peer.keys.envelope import Envelope, Packet, PacketKind, seal_body, seal_envelope
+from peer.keys.helping import Help, help_number, rehearsal_proof, seal_help, share_proof_key
 from peer.keys.introduction import Introduction
 from peer.keys.person import (
     BoxKey,
@@ -47,6 +48,7 @@ from peer.keys.person_records import write_record
 from peer.keys.primitives import Encapsulation, Exchange, Random, seal
 from peer.keys.ratchet import HEADER, DoubleRatchet
 from peer.keys.sessions import Agreement, Party, Prekeys, SetUp, about, initiate
+from peer.keys.shares import friends_secret, join, mark_of, proof_key
 from peer.keys.signed_items import SignedItem, write_item
 from peer.keys.words import words_of
 from wire.card import (
@@ -155,6 +157,7 @@ def keys() -> list[Case]:
                 "box_public": person_key.box.public.hex(),
             }
         )
+    cases += _shares()
     shared = stream("shared")(32)
     for generation in (1, 2):
         own = PersonKey(generation, ANA.identity.person_key.seed)
@@ -200,6 +203,56 @@ def keys() -> list[Case]:
             }
         )
     return cases
+
+
+_FRIENDS = (
+    "5c2d10110218db5b2feeac4f15d8f0b9c6e03594380dcb9e29",
+    "5c2d1011123fcfed360daaad322aaeda2aae7b485c21795246",
+    "5c2d101122057e7e85ddafc2698db99d6e4e370e8c28923978",
+    "5c2d101132226ac89c3ea9204e7fe7fe820079d2e80420f517",
+    "5c2d1011423027abddca136bb4e53fec817b8a64b683620350",
+)
+"""Shares of the seed 00 01 … 0f, three of which are needed: made once, for splitting draws lots."""
+_GATEWAY = "5c2d1111001160e168448830759ed0d3ce9efdb405c0355cf7"
+
+
+def _shares() -> list[Case]:
+    """Return the cases of a seed in shares, and of what is sealed to a device that asks."""
+    friends = [bytes.fromhex(one) for one in _FRIENDS]
+    asking = Exchange(stream("asking")(32))
+    answer = Help(
+        ANA.identity.person,
+        "Ben",
+        stream("set")(16),
+        friends[0],
+        3,
+        b"".join(map(mark_of, friends)),
+        GatewayId(stream("gateway")(32)),
+        ("192.0.2.7:4433",),
+        (ANA.identity.device.id,),
+    )
+    nonce = stream("nonce")(16)
+    return [
+        {
+            "name": "three of five friends and a gateway",
+            "kind": "shares",
+            "friends": [_FRIENDS[4], _FRIENDS[0], _FRIENDS[2]],
+            "gateway": _GATEWAY,
+            "seed": join(friends[2:], bytes.fromhex(_GATEWAY)).hex(),
+            "proof_key": proof_key(friends_secret(friends)).hex(),
+            "mark": mark_of(friends[4]).hex(),
+            "rehearsal_nonce": nonce.hex(),
+            "rehearsal_proof": rehearsal_proof(share_proof_key(friends[4]), nonce).hex(),
+        },
+        {
+            "name": "a friend’s answer to a device that asks",
+            "kind": "help",
+            "secret": asking.secret.hex(),
+            "number": help_number(asking.public),
+            "sealed": seal_help(answer, to=asking.public, random=stream("help")).hex(),
+            "content": answer.encode().hex(),
+        },
+    ]
 
 
 def sessions() -> list[Case]:

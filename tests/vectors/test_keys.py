@@ -11,12 +11,14 @@ from nacl.signing import SigningKey
 from peer.keys.contact_exchange import Guest, Host
 from peer.keys.envelope import Envelope, open_body, open_envelope
 from peer.keys.errors import KeysError
+from peer.keys.helping import help_number, open_help, rehearsal_proof, share_proof_key
 from peer.keys.introduction import Met
 from peer.keys.person import BoxKey, Device, PairKey, PersonKey, recovery_box, root_key
 from peer.keys.person_records import older_keys, open_for_recovery, open_record
 from peer.keys.primitives import Encapsulation, Exchange
 from peer.keys.ratchet import DoubleRatchet, Place, SkippedKey
 from peer.keys.sessions import Party, PrekeySecrets, SetUp, about, respond
+from peer.keys.shares import friends_secret, join, mark_of, proof_key
 from peer.keys.signed_items import read_item
 from peer.keys.words import seed_of, words_of
 from tests.vectors.make_keys import CONTENTS, FILES, FOLDER, stream
@@ -62,6 +64,12 @@ def test_keys_are_derived_as_written(case: Case) -> None:
             case "words":
                 assert " ".join(words_of(_raw(case, "seed"))) == case["words"]
                 assert seed_of(case["words"].split()) == _raw(case, "seed")
+            case "shares":
+                _check_shares(case)
+            case "help":
+                asking = Exchange(_raw(case, "secret"))
+                assert open_help(_raw(case, "sealed"), asking).encode() == _raw(case, "content")
+                assert help_number(asking.public) == case["number"]
             case "box":
                 assert PersonKey(1, _raw(case, "seed")).box.public == _raw(case, "box_public")
             case "pair":
@@ -70,6 +78,15 @@ def test_keys_are_derived_as_written(case: Case) -> None:
                 Exchange(_raw(case, "secret")).agree(_raw(case, "public"))
 
     _judge(case, work)
+
+
+def _check_shares(case: Case) -> None:
+    friends = [bytes.fromhex(one) for one in case["friends"]]
+    assert join(friends, _raw(case, "gateway")) == _raw(case, "seed")
+    assert proof_key(friends_secret(friends)) == _raw(case, "proof_key")
+    assert mark_of(friends[0]) == _raw(case, "mark")
+    key, nonce = share_proof_key(friends[0]), _raw(case, "rehearsal_nonce")
+    assert rehearsal_proof(key, nonce) == _raw(case, "rehearsal_proof")
 
 
 def _check_pair(case: Case) -> None:

@@ -195,6 +195,7 @@ async def test_with_the_box_gone_the_kit_restores_who_somebody_is(tmp_path: Path
         await befriend(ana, ben)
         person, kit = ana.peer.person, await destroyed(house, ana)
         await box.stop()
+        house.hands.live(3600)  # two exchanges within ten minutes would count as crossed
         new = await empty(house, "new")
 
         with pytest.raises(GatewayNotThere):
