@@ -45,6 +45,7 @@ from peer.recovery.kit import KitKeeping, kit_mark
 from peer.store import Store, open_store
 from peer.watching import AWAY, Arrived, Away, Event, Here, Missing, Moved, Watch
 from peer.ways.furnishing import at_home
+from peer.ways.notifying import Notifications
 from peer.ways.sending import Sending, State
 from peer.ways.state_sync import COPIED
 from wire.card import Role
@@ -149,6 +150,11 @@ class Peer:
     def kit(self) -> KitKeeping:
         """The person's recovery kit."""
         return KitKeeping(self._store, self.me, now=self._now)
+
+    @property
+    def notifications(self) -> Notifications:
+        """What may wake this phone, and why it was woken."""
+        return Notifications(self._store, self.me, now=self._now)
 
     async def come_back(
         self,
@@ -406,6 +412,8 @@ class Peer:
         await self.try_outbox()
         box = self._letterbox()
         letters = box.everything(only) if everything else box.unshown(only)
+        if only is None and away is None and letters:
+            await self.notifications.tell_read()
         return Reading(tuple(letters), watch.missing(), tuple(box.troubles()), away)
 
     async def read_quietly(self) -> None:

@@ -22,7 +22,7 @@ from peer.app import Alarmed, Arrived, Away, Event, Here, Missing, Moved, Peer, 
 from peer.codes.errors import CodesError
 from peer.codes.qr import write
 from peer.command import command, program
-from peer.commands import friends, kit, recover
+from peer.commands import friends, kit, notifications, recover
 from peer.commands.call import DONE, FAILED, INTERRUPTED, Call, Commands
 from peer.commands.codes import code_given
 from peer.console import Screen, screen
@@ -109,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     _contact_commands(commands.group("contacts", _contacts, "the people you know"))
     friends.add_to(commands)
     kit.add_to(commands)
+    notifications.add_to(commands)
     recover.add_to(commands)
     send = add("send", _send, "send a letter")
     send.add_argument("name", help="to whom")

@@ -311,5 +311,13 @@ SENTENCES = {
     "slot-gone": "this code is over; ask for a new one",
     "slot-taken": "somebody else has answered this code; ask for a new one",
     "slots-full": "too many codes are open at this gateway; try again in ten minutes",
+    "push-off": "this box pushes to nobody; letters come while a phone is connected. Its owner can"
+    " switch pushes on (web_push in its settings)",
+    "push-not-taken": "the push service did not take it; ask it for a new address, or try later",
+    "no-push-address": "no push address of this device is confirmed; register one first",
+    "confirmation-wrong": "this is not what came with the push, or it is too old; register again",
+    "address-refused": "the box does not push to this address; its owner can allow a push service"
+    " at home (push_servers in its settings)",
+    "zone-unknown": "the box does not know this time zone; write it as in Europe/Berlin",
     "busy": "the gateway has more to do than it can; try again in a minute",
 }

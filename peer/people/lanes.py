@@ -20,6 +20,11 @@ _RULES: Final = {
 }
 """Rule, wakes a day, bytes waiting, last tenth: letters wake and may use the last room."""
 
+_WAKES_OF_OTHERS: Final = 20
+"""Wakes a day of what is not for me alone, where I let it wake me at all."""
+_RULE: Final = "setting/rule/"
+_CHANGED: Final = "rule-changed/"
+
 Secrets = tuple[tuple[LaneClass, LaneSecret], ...]
 
 
@@ -30,14 +35,16 @@ class Given:
     person: PersonId
     kind: LaneClass
     secret: LaneSecret
+    rule: WakeRule | None = None
+    """What I let it do; None: what lanes of this class do."""
 
     def right(self, gateway: GatewayId) -> LaneRight:
         """Return what to register for it at `gateway`."""
         rule, wakes, room, last_tenth = _RULES[self.kind]
         return LaneRight(
             self.secret.at(gateway),
-            rule,
-            wakes_per_day=wakes,
+            self.rule or rule,
+            wakes_per_day=wakes or (_WAKES_OF_OTHERS if self.rule else 0),
             bytes_waiting=room,
             expires=0,
             last_tenth=last_tenth,
@@ -68,24 +75,63 @@ class Lanes:
                 )
         return tuple((kind, held[kind]) for kind in MINTED)
 
+    def given(self) -> list[Given]:
+        """Return all lanes on which others may write to me."""
+        rows = self._db.execute("SELECT person, class, secret FROM lane_given WHERE NOT revoked")
+        return [self._given(*row) for row in rows]
+
     def unregistered(self, gateway: GatewayId) -> list[Given]:
-        """Return the lanes that `gateway` does not know yet."""
+        """Return the lanes that `gateway` does not know yet, or with another rule."""
         rows = self._db.execute(
             "SELECT person, class, secret FROM lane_given"
             " WHERE NOT revoked AND (gateway IS NULL OR gateway <> ?)",
             (gateway.raw,),
-        )
-        return [
-            Given(PersonId(person), LaneClass(kind), LaneSecret(secret))
-            for person, kind, secret in rows
-        ]
+        ).fetchall()
+        changed = self._db.execute(
+            "SELECT substr(name, ?) FROM note WHERE name GLOB ?",
+            (len(_CHANGED) + 1, f"{_CHANGED}*"),
+        ).fetchall()
+        for (name,) in changed:
+            kind, _, person = name.partition("/")
+            rows += self._db.execute(
+                "SELECT person, class, secret FROM lane_given"
+                " WHERE NOT revoked AND gateway = ? AND person = ? AND class = ?",
+                (gateway.raw, PersonId.from_text(person).raw, int(kind)),
+            ).fetchall()
+        return [self._given(*row) for row in rows]
 
     def registered(self, lanes: list[Given], *, gateway: GatewayId) -> None:
-        """Note that `gateway` knows these lanes."""
+        """Note that `gateway` knows these lanes, with the rules that they have there."""
         self._db.executemany(
             "UPDATE lane_given SET gateway = ?, lane = ? WHERE secret = ?",
             [(gateway.raw, one.secret.at(gateway).id.raw, one.secret.raw) for one in lanes],
         )
+        self._db.executemany(
+            "DELETE FROM note WHERE name = ? AND value = ?",
+            [(_name(_CHANGED, one.kind, one.person), bytes([one.rule or 0])) for one in lanes],
+        )
+
+    def rule(self, person: PersonId, kind: LaneClass) -> WakeRule:
+        """Return what a parcel of a person on a lane of a class may do to my devices."""
+        return self._own_rule(person, kind) or _RULES[kind][0]
+
+    def set_rule(self, person: PersonId, kind: LaneClass, rule: WakeRule) -> None:
+        """Set it; the gateway is told at the next chance, and the person never."""
+        for prefix in (_RULE, _CHANGED):
+            self._db.execute(
+                "INSERT INTO note VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = ?2",
+                (_name(prefix, kind, person), bytes([rule])),
+            )
+
+    def _own_rule(self, person: PersonId, kind: LaneClass) -> WakeRule | None:
+        row = self._db.execute(
+            "SELECT value FROM note WHERE name = ?", (_name(_RULE, kind, person),)
+        ).fetchone()
+        return None if row is None else WakeRule(row[0][0])
+
+    def _given(self, person: bytes, kind: int, secret: bytes) -> Given:
+        whose, which = PersonId(person), LaneClass(kind)
+        return Given(whose, which, LaneSecret(secret), self._own_rule(whose, which))
 
     def drop(self, lane: Given) -> None:
         """Forget a lane that no gateway of ours knows."""
@@ -161,3 +207,7 @@ class Lanes:
     def forget(self, person: PersonId) -> None:
         """Forget the lanes that a person gave me."""
         self._db.execute("DELETE FROM lane_taken WHERE person = ?", (person.raw,))
+
+
+def _name(prefix: str, kind: LaneClass, person: PersonId) -> str:
+    return f"{prefix}{int(kind)}/{person.text}"

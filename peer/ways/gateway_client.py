@@ -1,4 +1,4 @@
-"""Asks a gateway what docs/protocol.md §3 to §5, §10 and §11 say can be asked.
+"""Asks a gateway what docs/protocol.md §3 to §5, §10, §11 and §19 say can be asked.
 
 A `GatewayClient` logs in as a device of its seat. A `DepositClient` never does: it has connections
 of its own, shows a lane, and nothing on them says who it is.
@@ -7,7 +7,7 @@ of its own, shows a lane, and nothing on them says who it is.
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, Protocol
 
@@ -38,10 +38,20 @@ from wire.frames import (
     encode_frame,
 )
 from wire.ids import DeviceId, LaneId, RecoveryId, SlotId
-from wire.lanes import Lane, LaneRight
+from wire.lanes import Lane, LaneRight, WakeRule
 from wire.pairing import PairAnswer, PairRequest
 from wire.person_keys import PersonKeyRecord, decode_records, encode_put
 from wire.prekeys import Bundles, Prekey, PrekeyKind, decode_bundles, encode_upload
+from wire.pushes import (
+    Address,
+    Hours,
+    Reach,
+    WhyLine,
+    decode_rules,
+    decode_whys,
+    encode_number,
+    encode_rules,
+)
 from wire.recovery import Alarm, Left
 from wire.state_log import LogAnswer, Vector, encode_ask, encode_batches
 
@@ -188,6 +198,54 @@ class GatewayClient:
     async def leave_state_snapshot(self, snapshot: bytes) -> None:
         """Leave a snapshot there."""
         await self._ask("PUT", "/v1/state/snapshot", snapshot)
+
+    # Being woken
+
+    async def reach(self) -> Reach:
+        """Return how the gateway wakes us."""
+        data = await self._ask("GET", "/v1/push")
+        with understood():
+            return Reach.decode(data)
+
+    async def register_address(self, address: Address) -> None:
+        """Say where we are pushed to; a token comes through it."""
+        await self._ask("PUT", "/v1/push/address", address.encode())
+
+    async def confirm_address(self, token: bytes) -> None:
+        """Bring back what came."""
+        await self._ask("POST", "/v1/push/confirm", token)
+
+    async def drop_address(self) -> None:
+        """Be pushed to no more."""
+        await self._ask("DELETE", "/v1/push/address")
+
+    async def test_push(self) -> None:
+        """Have a test pushed to us."""
+        await self._ask("POST", "/v1/push/test")
+
+    async def set_hours(self, hours: Hours) -> None:
+        """Say when we do not want to be woken."""
+        await self._ask("PUT", "/v1/push/hours", hours.encode())
+
+    async def own_rules(self) -> dict[LaneId, WakeRule | None]:
+        """Return the rules that hold for this device alone."""
+        data = await self._ask("GET", "/v1/push/rules")
+        with understood():
+            return decode_rules(data)
+
+    async def set_own_rules(self, rules: Mapping[LaneId, WakeRule | None]) -> None:
+        """Set rules for this device alone; None takes one back."""
+        await self._ask("PUT", "/v1/push/rules", encode_rules(rules))
+
+    async def tell_read(self, up_to: int) -> None:
+        """Say that everything up to a number was read here."""
+        await self._ask("POST", "/v1/push/read", encode_number(up_to))
+
+    async def whys(self) -> tuple[WhyLine, ...]:
+        """Return why it rang, and why it did not."""
+        data = await self._ask("GET", "/v1/push/why")
+        with understood():
+            return decode_whys(data)
 
     # The mailbox
 

@@ -20,6 +20,7 @@ from gateway.config import Config
 from gateway.database.folder import hold_folder
 from gateway.identity import load_identity
 from gateway.listener import serve_phones
+from gateway.relay.outbound import Outbound
 from peer.app import Peer, open_peer
 from peer.people.contacts import Contact
 from tests.gateway.hands import Hands
@@ -188,8 +189,18 @@ def _changing(
 class Box:
     """A gateway with a folder and a port, which it keeps over restarts."""
 
-    def __init__(self, folder: Path, hands: Hands, *, place: Place | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        hands: Hands,
+        *,
+        place: Place | None = None,
+        outbound: Outbound | None = None,
+        **settings: Any,
+    ) -> None:
         self.folder = folder
+        self.outbound = outbound
+        self.settings = settings
         self.hands = hands
         self.line = Line()
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -212,12 +223,13 @@ class Box:
             fresh = not (self.folder / STORE_NAME).exists()
             self._gateway = await stack.enter_async_context(
                 open_gateway(
-                    Config(data=self.folder, hosts=(str(self.place),)),
+                    Config(data=self.folder, hosts=(str(self.place),), **self.settings),
                     identity=load_identity(self.folder, fresh=fresh),
                     port=self.port,
                     on_fatal=self.failures.append,
                     clock=self.hands,
                     addresses=list,
+                    outbound=self.outbound,
                 )
             )
             self.line.app = self._gateway.app
@@ -457,12 +469,14 @@ class Household:
         self._stack = stack
         self._count = 0
 
-    async def box(self, *, place: Place | None = None) -> Box:
+    async def box(
+        self, *, place: Place | None = None, outbound: Outbound | None = None, **settings: Any
+    ) -> Box:
         """Return a new gateway, running."""
         self._count += 1
         folder = self.folder / f"box-{self._count}"
         folder.mkdir(mode=0o700)
-        box = Box(folder, self.hands, place=place)
+        box = Box(folder, self.hands, place=place, outbound=outbound, **settings)
         self._stack.push_async_callback(box.stop)
         await box.start()
         return box
