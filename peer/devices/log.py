@@ -3,7 +3,7 @@
     seal            what is pending becomes the next batch, stored before anybody is handed it
     take            batches of one device in its own order, each once; of several in any order
     take_snapshot   what counted for another device stands in place of batches that we lack
-    revoke          names the last batch that is taken of a device, and opens an epoch
+    name_cuts       names the last batch that is taken of a revoked device, and opens an epoch
 
 Here are no sockets: the same goes over a gateway and between two phones. Each step is one
 transaction (docs/protocol.md §15.3, §15.4).
@@ -163,16 +163,20 @@ class StateLog:
     def _take(self, raw: bytes, lacking: set[DeviceId]) -> bool:
         batch = Batch.decode(raw)
         entry, active = self._author(batch.device)
-        if entry is None:
+        named = active or self._names_cut_of(batch.device)
+        if entry is not None:
+            batch.verify(entry.key)
+        elif not named:  # somebody who was added since
             lacking.add(batch.device)
             return False
-        batch.verify(entry.key)
         if batch.device == self._device.id:
             self._compare_with_ours(batch, raw)
             return False
         held, cut = self._held(batch.device)
-        if not active and (cut is None or batch.seq > cut):
+        if cut is not None and batch.seq > cut:
             return False
+        if not named and cut is None:
+            return False  # whoever revoked it says how far it is taken
         if batch.seq != held + 1:
             if batch.seq > held:
                 lacking.add(batch.device)
@@ -212,9 +216,10 @@ class StateLog:
         """
         snapshot = Snapshot.decode(raw)
         entry, active = self._author(snapshot.device)
-        if entry is None or not active:
+        if not active and not self._names_cut_of(snapshot.device):
             raise Malformed("a snapshot of a device that is not on the card")
-        snapshot.verify(entry.key)
+        if entry is not None:
+            snapshot.verify(entry.key)
         if snapshot.vector.get(self._device.id, 0) > self._state.last_seq():
             raise PhoneCopied
 
@@ -269,11 +274,43 @@ class StateLog:
                 self._state.take(self._opened(batch))
         return True
 
-    def revoke(self, device: DeviceId) -> None:
-        """Take nothing more of a device than we have; the epoch opens with our snapshot.
+    def name_cuts(self) -> None:
+        """Take nothing more of devices that we have revoked; the epoch opens with our snapshot.
 
-        Called in the transaction in which the card loses the device and the person key turns.
+        Called when all is taken that is there.
         """
+        listed = (one for signed in self._me.card.history for one in signed.statement.devices)
+        devices = {*self.vector(), *(one.id for one in listed)}
+        cuts = self.cuts()
+        gone = [one for one in devices if one not in cuts and self._names_cut_of(one)]
+        if gone:
+            with self._store.transaction():
+                for device in gone:
+                    self._revoke(device)
+
+    def _names_cut_of(self, device: DeviceId) -> bool:
+        """Return whether it is this device that says how far a revoked one is taken.
+
+        That is who signed the statement that revoked it; if the root did, the first on the card. A
+        person who came back is alone on her card: what lies there was sealed under her keys, and
+        of whoever has signed it no card tells any more.
+        """
+        card, me = self._me.card, self._device.id
+        if card.device(me) is None or card.device(device) is not None:
+            return False
+        listed, signer = False, None
+        for signed in card.history:
+            if any(one.id == device for one in signed.statement.devices):
+                listed, signer = True, None
+            elif listed and signer is None:
+                signer = signed.statement.signer
+        if signer is None:
+            return len(card.devices) == 1
+        if signer == self._device.key.raw:
+            return True
+        return signer == card.root_key and me.raw == min(one.id.raw for one in card.devices)
+
+    def _revoke(self, device: DeviceId) -> None:
         held, _ = self._held(device)
         self._db.execute(
             "INSERT INTO state_vector VALUES (?1, ?2, ?2)"

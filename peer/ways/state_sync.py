@@ -51,6 +51,7 @@ async def _sync(store: Store, me: Me, gateway: GatewayClient, *, now: float) -> 
     if not me.belongings.has_begun():
         log.synced(answer.heads, now=now)
         log.seal()
+    log.name_cuts()
     await _tell(gateway, log, answer.heads)
     log.handed_over()
     if log.is_due(answer.heads, answer.snapshots, now=now):

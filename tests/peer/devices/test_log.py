@@ -17,15 +17,17 @@ from peer.devices.log import (
 )
 from peer.devices.state import Entry
 from peer.errors import PhoneCopied
-from peer.keys.person import PersonKey
+from peer.keys.person import PersonKey, root_key
 from peer.keys.primitives import system_random
 from peer.keys.state_seals import seal_batch
 from tests.peer.devices.two_phones import list_devices, second_device
 from tests.peer.household import Household, Phone, household
+from wire.card import NO_PREVIOUS, Signed, Statement, StatementKind
 from wire.codec import encode
 from wire.errors import Malformed, NotSigned
 from wire.ids import DeviceId
 from wire.state_log import MAX_BATCH, Batch, Head, SnapshotHead
+from wire.statements import CARD_SECONDS
 
 
 @pytest.fixture
@@ -194,11 +196,11 @@ def revoke(by: Phone, gone: Phone, *others: Phone) -> None:
     """Take a device off the card, turn the person key, and let the others learn both."""
     store = by.peer._store
     with store.transaction():
-        log(by).revoke(device(gone))
         generation = store.vault.identity().person_key.generation + 1
         key = PersonKey.generate(generation, system_random)
         store.vault.keep_person_key(key)
     list_devices(by, [one for one in by.peer.me.card.devices if one.id != device(gone)])
+    log(by).name_cuts()
     for other in others:
         with other.peer._store.transaction():
             other.peer._store.vault.keep_person_key(key)
@@ -347,3 +349,56 @@ async def test_one_read_mark_in_a_batch_of_many_costs_little(
     [raw] = log(ana).beyond(before)
 
     assert len(raw) <= 32 * 90
+
+
+async def test_who_comes_back_alone_takes_what_her_lost_devices_have_told(
+    house: Household, both: tuple[Phone, Phone]
+) -> None:
+    """The card of the new epoch does not tell their keys; the seal does."""
+    ana, tablet = both
+    setting(ana, "colour", b"red")
+    setting(tablet, "size", b"large")
+    exchange(ana, tablet)
+    back = await second_device(house, ana)
+    begin_epoch(ana, back)
+    log(back).take_snapshot(log(ana).snapshot().encode())
+    setting(tablet, "late", b"one")
+    log(tablet).seal()
+    log(back).take(log(tablet).beyond(log(back).vector()))
+    log(back).name_cuts()
+    log(back).synced([], now=back.hands.now())
+
+    assert settings(back) == {
+        "setting/colour": b"red",
+        "setting/size": b"large",
+        "setting/late": b"one",
+    }
+    assert log(back).cuts() == {one: seq for one, seq in log(tablet).vector().items()}
+    setting(tablet, "late", b"two")
+    log(tablet).seal()
+    assert not log(back).take(log(tablet).beyond(log(back).vector())).changed
+
+
+def begin_epoch(by: Phone, alone: Phone) -> None:
+    """Let the root, whose seed `by` still has, begin an epoch of the card with one device."""
+    store, card = alone.peer._store, by.peer.me.card
+    seed = by.peer._store.vault.seed()
+    assert seed is not None
+    root = root_key(seed)
+    statement = Statement(
+        StatementKind.ROOT,
+        card.root_key,
+        epoch=card.position.epoch + 1,
+        seq=0,
+        prev=NO_PREVIOUS,
+        devices=tuple(one for one in card.devices if one.id == device(alone)),
+        person_generation=card.person_generation,
+        person_public=card.person_public,
+        gateways=card.gateways,
+        issued=int(by.hands.now()),
+        expires=int(by.hands.now()) + CARD_SECONDS,
+        signer=card.root_key,
+    )
+    with store.transaction():
+        alone.peer.me.take_statements((Signed.make(statement, root).encode(),))
+    assert len(alone.peer.me.card.devices) == 1
