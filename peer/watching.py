@@ -4,6 +4,8 @@
     the outbox     every second what is due, whether our own gateway is there or not: what waits may
                    be for another one
     missing        asked for once they have been missing for some seconds
+    the state      heard before a letter is told, so that what was read elsewhere is not told here;
+                   told soon after something was read or changed
 
 What happens is told in one stream of events.
 """
@@ -21,14 +23,19 @@ from peer.me import Home, Me
 from peer.people.contacts import Contacts
 from peer.recovery.guarding import Alarmed, Guard
 from peer.store import Store
-from peer.ways.furnishing import at_home, at_left_home, furnish_what_it_takes
+from peer.ways.furnishing import (
+    at_home,
+    at_left_home,
+    furnish_what_it_takes,
+    keep_in_step,
+)
 from peer.ways.gateway_client import GatewayClient, LiveMailbox
 from peer.ways.missing import Gaps
 from peer.ways.receiving import Batch, Came, Receiving
 from peer.ways.sending import Sending, State
 from wire.errors import WireError
 from wire.frames import Hello
-from wire.ids import GatewayId, ItemId
+from wire.ids import GatewayId, ItemId, ParcelId
 
 AWAY: Final = (GatewayNotThere, WrongGateway)
 RECONNECT_FIRST: Final = 1.0
@@ -42,6 +49,10 @@ MISSING_AFTER: Final = 5.0
 """Seconds after which a letter counts as missing; several commands send in any order."""
 NOT_YET_SECONDS: Final = 1.0
 """Seconds to wait for an addition to end whose first letter is here already."""
+STATE_EVERY: Final = 30.0
+"""Seconds between two questions what other devices have changed, while nothing comes."""
+ALONE_EVERY: Final = 300.0
+"""Seconds between two times that a person's only device leaves its changes at the gateway."""
 FINAL: Final = frozenset({"revoked", "login-refused", "pair-again", "replaced"})
 """What a gateway may say after which trying again is no use."""
 
@@ -103,6 +114,9 @@ class Watch:
         self._guard = Guard(store, me, now=now)
         self._events: asyncio.Queue[Event | ItemId] = asyncio.Queue()
         self._told: dict[str, int] = {}
+        self._asked: set[ParcelId] = set()
+        self._live_gateway: GatewayClient | None = None
+        self._stepping = asyncio.Lock()
         self._delay = RECONNECT_FIRST
 
     async def run(self) -> AsyncGenerator[Event, None]:
@@ -113,7 +127,7 @@ class Watch:
             StoreUnusable
         """
         self._me.needs_home()
-        loops = (self._mailbox(), self._outbox(), self._left_behind())
+        loops = (self._mailbox(), self._outbox(), self._state(), self._left_behind())
         works = [asyncio.create_task(one) for one in loops]
         try:
             while True:
@@ -202,7 +216,8 @@ class Watch:
 
     def _receiving(self, *, at: GatewayId | None = None) -> Receiving:
         outgoing = self._sending.outgoing
-        return Receiving(self._store, self._me, outgoing, now=self._now, at=at)
+        asked = self._asked if at is None else None
+        return Receiving(self._store, self._me, outgoing, now=self._now, at=at, asked=asked)
 
     async def _collect_some(
         self, gateway: GatewayClient, receiving: Receiving, *, tell: bool, first: bool = False
@@ -232,7 +247,9 @@ class Watch:
                 if refused.reason != "cursor-unknown":
                     raise
                 receiving.begin_anew()  # what it still holds comes once more
-        return not batch.stopped
+        if batch.learn:
+            await self._hear_others(gateway)
+        return batch.learn or not batch.stopped
 
     # While it runs
 
@@ -264,20 +281,51 @@ class Watch:
                     self._tell(Here())
                     if receiving.greet(hello):
                         await furnish_what_it_takes(self._store, self._me, gateway, now=self._now())
-                    await self._as_they_come(mailbox, receiving, hello)
+                    self._live_gateway = gateway
+                    try:
+                        await self._as_they_come(gateway, mailbox, receiving, hello)
+                    finally:
+                        self._live_gateway = None
 
-    async def _as_they_come(self, mailbox: LiveMailbox, receiving: Receiving, hello: Hello) -> None:
+    async def _as_they_come(
+        self, gateway: GatewayClient, mailbox: LiveMailbox, receiving: Receiving, hello: Hello
+    ) -> None:
         while True:
             found = await mailbox.next()
             if found is None or isinstance(found, Hello):
                 return
             batch = receiving.take(found, hello.epoch)
+            if not self._is_alone:
+                await self._hear_others(gateway)  # before it is told: it may have been read there
             self._tell_of(batch)
             if batch.upto is not None:
                 await mailbox.acknowledge(batch.upto)
             if batch.stopped:
                 await asyncio.sleep(NOT_YET_SECONDS)
                 return
+
+    async def _state(self) -> None:
+        """Tell soon what was changed here, and hear now and then what was changed elsewhere."""
+        heard = asyncio.get_running_loop().time()
+        while True:
+            await asyncio.sleep(OUTBOX_EVERY)
+            since = asyncio.get_running_loop().time() - heard
+            if self._is_alone:
+                due = since >= ALONE_EVERY and self._me.belongings.has_untold()
+            else:
+                due = since >= STATE_EVERY or self._me.belongings.has_untold()
+            if due and (gateway := self._live_gateway) is not None:
+                heard += since
+                with suppress(*AWAY, GatewayRefused):  # whoever holds the mailbox says so
+                    await self._hear_others(gateway)
+
+    @property
+    def _is_alone(self) -> bool:
+        return len(self._me.card.devices) == 1 and self._me.belongings.has_begun()
+
+    async def _hear_others(self, gateway: GatewayClient) -> None:
+        async with self._stepping:
+            await keep_in_step(self._store, self._me, gateway, now=self._now())
 
     async def _outbox(self) -> None:
         while True:

@@ -36,6 +36,7 @@ MAX_NEEDED: Final = 256
 BEGUN: Final = "state-begun"
 CLOCK: Final = "state-clock"
 TOLD: Final = "state-told"
+HANDED: Final = "state-handed-over"
 _ZERO: Final = 1 << 63
 
 
@@ -449,7 +450,15 @@ class Belongings:
             at: which gateway.
             alone: whether this is the person's only device: then nobody else has news.
         """
-        return not alone or self.has_pending() or self._store.note(TOLD) != at.raw
+        return not alone or self.has_untold() or self._store.note(TOLD) != at.raw
+
+    def has_untold(self) -> bool:
+        """Return whether something was changed here that no gateway has been given."""
+        return self.has_pending() or self.last_seq() > self.handed_over()
+
+    def handed_over(self) -> int:
+        """Return up to which of our batches a gateway was given them."""
+        return int.from_bytes(self._store.note(HANDED) or b"", "big")
 
     def told_to(self, gateway: GatewayId) -> None:
         """Note that a gateway has all that there was."""

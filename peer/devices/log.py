@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from peer.devices.belongings import Belongings
+from peer.devices.belongings import HANDED, Belongings
 from peer.devices.clock import MAX_EPOCH, Stamp, generation_of
 from peer.devices.state import Entry
 from peer.errors import PhoneCopied
@@ -120,17 +120,14 @@ class StateLog:
         What we have not handed over yet is asked for like another's: if something is there in its
         place, this device was copied.
         """
-        return {**self.vector(), self._device.id: self._handed_over()}
+        return {**self.vector(), self._device.id: self._state.handed_over()}
 
     def handed_over(self) -> None:
         """Note that a gateway has our batches, and that those it had were ours."""
         newest = self._state.last_seq()
-        if newest > self._handed_over():
+        if newest > self._state.handed_over():
             with self._store.transaction():
-                self._store.keep_note(_HANDED, newest.to_bytes(8, "big"))
-
-    def _handed_over(self) -> int:
-        return int.from_bytes(self._store.note(_HANDED) or b"", "big")
+                self._store.keep_note(HANDED, newest.to_bytes(8, "big"))
 
     def cuts(self) -> dict[DeviceId, int]:
         """Return the last batch that is taken of each revoked device."""
@@ -459,7 +456,6 @@ class StateLog:
 
 
 _TAKEN: Final = "state-generation-taken"
-_HANDED: Final = "state-handed-over"
 
 
 def snapshot(store: Store) -> tuple[Entry, ...]:

@@ -114,7 +114,7 @@ async def furnish(
         # Another device changed lanes: perhaps some of those that this one is about to register.
         await keep_in_step(store, me, gateway, now=now)
         await _change_lanes(store, me, gateway, now=now)
-    if in_step and me.belongings.has_pending():  # lanes that are gone, or others in their place
+    if in_step and me.belongings.has_untold():  # lanes that are gone, or others in their place
         await keep_in_step(store, me, gateway, now=now)
     await _leave_prekeys(store, me, gateway, now=now)
 

@@ -36,7 +36,7 @@ from peer.store import Store
 from peer.ways.outgoing import Outgoing
 from wire.card import Position
 from wire.frames import NOWHERE, Cursor, Delivered, Hello
-from wire.ids import CursorEpoch, GatewayId, ItemId, PersonId
+from wire.ids import CursorEpoch, GatewayId, ItemId, ParcelId, PersonId
 
 SILENT: Final = frozenset({"duplicate"})
 """Refusals that are no trouble: what came by another way, or again after a crash."""
@@ -62,6 +62,8 @@ class Came(Enum):
     NOTHING = auto()
     NOT_YET = auto()
     """It comes from somebody who is being added just now: later."""
+    NOT_KNOWN = auto()
+    """It comes on a lane of which only another device of ours has told: once that was heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,12 @@ class Batch:
     """What to acknowledge: up to here all is on our disk."""
     stopped: bool = False
     """Whether one has to wait, and with it those behind it."""
+    learn: bool = False
+    """Whether it waits for the state to be heard."""
+
+
+_WAITS: Final = frozenset({Came.NOT_YET, Came.NOT_KNOWN})
+"""What is not acknowledged, and comes again."""
 
 
 class Receiving:
@@ -94,6 +102,7 @@ class Receiving:
         outgoing: for what has to be answered.
         now: returns Unix seconds.
         at: the gateway whose mailbox it is; ours, if not said.
+        asked: parcels on unknown lanes since which the state was asked for; None where it is not.
 
     Raises:
         NotPaired: there is none.
@@ -107,7 +116,9 @@ class Receiving:
         *,
         now: Callable[[], float],
         at: GatewayId | None = None,
+        asked: set[ParcelId] | None = None,
     ) -> None:
+        self._asked = asked
         self._store = store
         self._me = me
         self._outgoing = outgoing
@@ -151,8 +162,9 @@ class Receiving:
         taken, upto = list[Taken](), None
         for one in parcels:
             found = self._take(one, epoch)
-            if found.came is Came.NOT_YET:
-                return Batch(tuple(taken), upto, stopped=True)
+            if found.came in _WAITS:
+                learn = found.came is Came.NOT_KNOWN
+                return Batch(tuple(taken), upto, stopped=True, learn=learn)
             taken.append(found)
             upto = Cursor(epoch, one.seq, one.parcel.id)
         return Batch(tuple(taken), upto)
@@ -160,7 +172,9 @@ class Receiving:
     def _take(self, delivered: Delivered, epoch: CursorEpoch) -> Taken:
         with self._store.transaction():
             found = self._open(delivered)
-            if found.came is not Came.NOT_YET:
+            if found.came is Came.LETTER:
+                self._me.belongings.read_elsewhere()
+            if found.came not in _WAITS:
                 cursor = Cursor(epoch, delivered.seq, delivered.parcel.id)
                 self._me.keep_cursor(cursor, at=self._at)
         return found
@@ -168,11 +182,11 @@ class Receiving:
     def _open(self, delivered: Delivered) -> Taken:
         parcel = delivered.parcel
         person = self._lanes.giver_of(parcel.lane, at=self._at)
-        if person is None:
-            return Taken(Came.NOTHING)
-        contact = self._contacts.of(person)
+        contact = None if person is None else self._contacts.of(person)
         if contact is None:
-            return Taken(Came.NOT_YET if self._being_added(person) else Came.NOTHING)
+            if person is not None and self._being_added(person):
+                return Taken(Came.NOT_YET)
+            return Taken(Came.NOT_KNOWN if self._may_be_learned(parcel.id) else Came.NOTHING)
         if contact.blocked:
             return Taken(Came.NOTHING)
         opened = self._letters.open(
@@ -289,6 +303,14 @@ class Receiving:
             case Heartbeat():
                 pass
         return Taken(Came.WORD, contact)
+
+    def _may_be_learned(self, parcel: ParcelId) -> bool:
+        """Return whether another device of ours may have told of its lane since we last heard."""
+        alone = len(self._me.card.devices) == 1 and self._me.belongings.has_begun()
+        if alone or self._asked is None or parcel in self._asked:
+            return False
+        self._asked.add(parcel)
+        return True
 
     def _being_added(self, person: PersonId) -> bool:
         row = self._store.db.execute(

@@ -11,6 +11,8 @@ import pytest
 from gateway.app import STORE_NAME
 from peer.app import Arrived, Away, Event, Here, Missing, Moved
 from peer.errors import GatewayNotThere, GatewayRefused, NotPaired
+from tests.gateway.eventually import eventually
+from tests.peer.devices.two_phones import second_device
 from tests.peer.household import (
     PATIENCE,
     Box,
@@ -243,3 +245,96 @@ async def test_a_phone_that_the_box_no_longer_serves_is_told_and_stops(house: Ho
     await box.start()
     with pytest.raises(GatewayRefused, match="pair with it again"):
         await drain(ben.peer.watch())
+
+
+async def came(tablet: Phone) -> list[str]:
+    """Return the texts of the letters that are new; earlier ones it does not have."""
+    reading = await tablet.peer.read()
+    assert (reading.away, reading.troubles) == (None, ())
+    return [one.text for one in reading.letters]
+
+
+async def both_devices(house: Household) -> tuple[Phone, Phone, Phone]:
+    """Return Ana's phone and tablet, and Ben, who knows both."""
+    box, ana, ben = await two(house)
+    tablet = await second_device(house, ana, box)
+    for _ in range(2):
+        for phone in (ana, tablet):
+            assert await phone.peer.try_state()
+    await they_write(ana, ben)  # her letter tells him that her card has changed
+    await they_write(ana, ben, tag="again")
+    assert len(ben.peer.contacts.all()[0].card.devices) == 2
+    await tablet.peer.read(everything=True)
+    await ana.peer.try_state()
+    return ana, tablet, ben
+
+
+async def test_a_letter_reaches_both_devices_and_what_was_read_on_one_is_read_on_the_other(
+    house: Household,
+) -> None:
+    ana, tablet, ben = await both_devices(house)
+    for number in range(6):
+        await ben.peer.send("Ana", f"letter {number}")
+    read = await came(tablet)
+    await tablet.peer.try_state()
+
+    assert read == [f"letter {number}" for number in range(6)]
+    assert await texts(ana) == []
+    assert ana.rows("SELECT count(*) FROM letter WHERE shown AND NOT outgoing")[0][0] >= 6
+
+
+async def test_the_phone_does_not_ring_for_what_was_read_on_the_tablet(house: Household) -> None:
+    """State before notifying: if it were told first, the phone would ring for a read letter."""
+    ana, tablet, ben = await both_devices(house)
+    await ben.peer.send("Ana", "read on the tablet")
+    assert await came(tablet) == ["read on the tablet"]
+    await tablet.peer.try_state()
+    async with watched(ana) as window:
+        await ben.peer.send("Ana", "news")
+        await window.until(Arrived)
+
+    assert window.letters() == ["news"]
+
+
+async def test_what_is_told_on_one_device_is_read_on_the_other_soon(house: Household) -> None:
+    ana, tablet, ben = await both_devices(house)
+    async with watched(ana) as window:
+        await ben.peer.send("Ana", "hello")
+        await window.until(Arrived)
+        await eventually(lambda: not ana.peer.me.belongings.has_untold())
+
+    assert await came(tablet) == []
+
+
+async def test_a_parcel_on_a_lane_that_only_the_tablet_knows_waits_for_the_state(
+    house: Household,
+) -> None:
+    box, ana, ben = await two(house)
+    tablet = await second_device(house, ana, box)
+    await tablet.peer.try_state()
+    carl = await house.phone("Carl", box)
+    await befriend(tablet, carl)  # the phone has not heard of Carl
+    await they_write(tablet, carl)
+    await carl.peer.send("Ana", "to both")
+    reading = await ana.peer.read()
+
+    assert [one.name for one in ana.peer.contacts.all()] == ["Ben", "Carl"]
+    assert reading.missing == ()
+    del ben
+
+
+async def test_a_parcel_on_a_lane_that_nobody_knows_holds_nothing_up(house: Household) -> None:
+    ana, tablet, ben = await both_devices(house)
+    await ana.peer.send("Ben", "hello")
+    with ana.peer._store.transaction() as db:
+        db.execute("UPDATE lane_given SET secret = randomblob(32), lane = randomblob(16)")
+    for phone in (ana, tablet):
+        with phone.peer._store.transaction() as db:
+            db.execute("DELETE FROM lane_given")
+    await ben.peer.send("Ana", "lost")
+    async with asyncio.timeout(PATIENCE):
+        reading = await ana.peer.read()
+
+    assert reading.away is None
+    assert reading.letters == ()
+    assert (await ana.peer.status())["mailbox"]["waiting"] >= 0
