@@ -115,9 +115,10 @@ def test_one_friend_is_never_enough(need: int, count: int) -> None:
 
 @given(st.lists(st.binary(min_size=SHARE_BYTES, max_size=SHARE_BYTES), max_size=4))
 def test_any_bytes_are_shares_or_refused(shares: list[bytes]) -> None:
-    for work in (lambda: friends_secret(shares), lambda: join(shares, SEED + bytes(9))):
-        with pytest.raises(PeerError):
-            work()
+    with pytest.raises(PeerError):
+        friends_secret(shares)
+    with pytest.raises(PeerError):
+        join(shares, SEED + bytes(9))
 
 
 def test_shares_of_another_program_are_no_shares_of_ours() -> None:
