@@ -11,7 +11,8 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from quart import Quart, Response, jsonify
 
@@ -29,10 +30,7 @@ from gateway.identity import Identity
 from gateway.lan.addresses import InterfaceAddress, reachable
 from gateway.lan.interfaces import machine_addresses
 from gateway.mailbox.store import MailboxStore
-from gateway.push.pending import PendingWakes
-from gateway.push.store import PushStore
-from gateway.push.waking import Provider, Waking
-from gateway.relay.outbound import Outbound
+from gateway.push.off import off_routes
 from gateway.status import Running, version
 from gateway.sync.pairing_desk import PairingDesk
 from gateway.sync.prekeys import PrekeyStore, drop_one_time
@@ -42,6 +40,11 @@ from gateway.sync.segments import ArchiveStore
 from gateway.sync.state_log import StateLogStore
 from gateway.sync.store import SyncStore
 from wire.places import Place
+
+if TYPE_CHECKING:
+    from gateway.push.waking import Waking
+    from gateway.pushes import Pushes
+    from gateway.relay.outbound import Outbound
 
 STORE_NAME: Final = "gateway.sqlite"
 SWEEP_EVERY: Final = 3600.0
@@ -68,7 +71,7 @@ class Gateway:
     """Where phones should look for it just now, best first."""
     seat_count: Callable[[], Awaitable[int]]
     port: int
-    waking: Waking | None = None
+    waking: "Waking | None" = None
 
     def healthy(self) -> bool:
         """Return whether what is acknowledged is still stored."""
@@ -89,7 +92,7 @@ async def open_gateway(
     on_fatal: Callable[[str], None],
     clock: Clock | None = None,
     addresses: Callable[[], Iterable[InterfaceAddress]] = machine_addresses,
-    outbound: Outbound | None = None,
+    outbound: "Outbound | None" = None,
 ) -> AsyncIterator[Gateway]:
     """Open the store and build a gateway that answers until the block ends.
 
@@ -117,23 +120,15 @@ async def open_gateway(
         open_database(path, on_fatal=on_fatal, now=clock.now(), rooms=rooms()) as database,
         run_steady_clock(database, clock) as steady,
     ):
-        pending = PendingWakes() if config.web_push else None
+        pushes = _pushes(config, database, clock=clock, steady=steady, outbound=outbound)
         mailbox = MailboxStore(
             database,
             clock=steady,
             gateway=identity.gateway,
             on_new_epoch=[drop_one_time],
-            beside=pending,
+            beside=None if pushes is None else pushes.pending,
         )
-        waking: Waking | None = None
-        if pending is not None:
-            waking = Waking(
-                PushStore(database, clock=steady, pending=pending),
-                provider=_web_push(config, outbound, clock=clock, steady=steady),
-                still_waits=mailbox.waits,
-                clock=clock,
-                steady=steady,
-            )
+        waking = None if pushes is None else pushes.waking(mailbox.waits)
         sync = SyncStore(
             database,
             clock=steady,
@@ -165,7 +160,15 @@ async def open_gateway(
             StateLogStore(database, clock=steady),
         )
         front = Front(
-            stores, desk=desk, identity=identity, clock=clock, version=version(), waking=waking
+            stores,
+            desk=desk,
+            identity=identity,
+            clock=clock,
+            version=version(),
+            attention=waking,
+            push=off_routes
+            if pushes is None or waking is None
+            else partial(pushes.routes, waking=waking),
         )
         app = front.app
         control = control_app(
@@ -192,22 +195,22 @@ async def open_gateway(
         gateway.close()
 
 
-def _web_push(
-    config: Config, outbound: Outbound | None, *, clock: Clock, steady: SteadyClock
-) -> Provider:
-    """Return the sender of Web Push, whose libraries are loaded only where it is wanted."""
-    from gateway.push.vapid import Vapid, load_key
-    from gateway.push.web_push import WebPush
+def _pushes(
+    config: Config,
+    database: Database,
+    *,
+    clock: Clock,
+    steady: SteadyClock,
+    outbound: "Outbound | None",
+) -> "Pushes | None":
+    if not config.web_push:
+        return None
+    from gateway.pushes import Pushes  # some 10 MB with its libraries: only where it is wanted
 
-    vapid = Vapid(load_key(config.data), contact=config.web_push, now=clock.now)
-    return WebPush(
-        outbound or Outbound(own=config.push_servers),
-        vapid=vapid,
-        wall=lambda: clock.now() if steady.wall_is_plausible() else None,
-    )
+    return Pushes(config, database, clock=clock, steady=steady, outbound=outbound)
 
 
-async def sweep(stores: Stores, waking: Waking | None = None) -> None:
+async def sweep(stores: Stores, waking: "Waking | None" = None) -> None:
     """Delete everything that is at the end of its life.
 
     Raises:
@@ -222,7 +225,7 @@ async def sweep(stores: Stores, waking: Waking | None = None) -> None:
 
 @asynccontextmanager
 async def _housekeeping(
-    database: Database, stores: Stores, waking: Waking | None
+    database: Database, stores: Stores, waking: "Waking | None"
 ) -> AsyncIterator[None]:
     """Look whether the store is whole, each day, and sweep, each hour, until the block ends.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from quart import Quart
+from quart import Blueprint, Quart
 
 from gateway.answers import answer_errors
 from gateway.auth import Auth, Caller
@@ -18,10 +18,10 @@ from gateway.mailbox.live import Lines
 from gateway.mailbox.opening import Openings
 from gateway.mailbox.routes import Mailroom, mailbox_routes
 from gateway.mailbox.store import MailboxStore
-from gateway.push.routes import PushDesk, push_routes
-from gateway.push.waking import Waking
+from gateway.push.off import off_routes
 from gateway.relay.rendezvous import rendezvous_routes
 from gateway.relay.slots import Slots
+from gateway.rings import Attention, NobodyListens
 from gateway.sync.pairing_desk import PairingDesk
 from gateway.sync.pairing_routes import pairing_routes
 from gateway.sync.prekeys import PrekeyStore
@@ -60,7 +60,8 @@ class Front:
         identity: the gateway's keys.
         clock: the machine's clocks.
         version: of this program.
-        waking: wakes phones; None: they are not woken.
+        attention: told who is here and what is stored; nobody by default.
+        push: the routes by which phones say how they are woken.
     """
 
     def __init__(
@@ -71,11 +72,12 @@ class Front:
         identity: Identity,
         clock: Clock,
         version: str,
-        waking: Waking | None = None,
+        attention: Attention | None = None,
+        push: Callable[[Auth], Blueprint] = off_routes,
     ) -> None:
         self._auth = Auth(channel=identity.channel, clock=clock, seat_of=stores.sync.seat_of)
-        self._lines = Lines(waking)
-        self._waking = waking
+        self._attention = attention or NobodyListens()
+        self._lines = Lines(self._attention)
         self._slots = Slots()
         openings = Openings(self._auth, stores.mailbox)
         self._counter = counter = Counter(
@@ -102,15 +104,14 @@ class Front:
         )
         self.app.register_blueprint(recovery_routes(comeback))
         self.app.register_blueprint(rendezvous_routes(self._auth, clock=clock, slots=self._slots))
-        self.app.register_blueprint(push_routes(PushDesk(self._auth, waking, clock.monotonic)))
+        self.app.register_blueprint(push(self._auth))
         setattr(self.app, "asgi_app", Direct(room, self.app.asgi_app))  # noqa: B010  # a method
 
     def seat_removed(self, seat: SeatId) -> None:
         """End everything that the devices of a removed seat have open."""
         self._end(lambda caller: caller.seat == seat, code="login-needed")
         self._slots.close_of(seat)
-        if self._waking is not None:
-            self._waking.seat_gone(seat)
+        self._attention.seat_gone(seat)
 
     def look_again(self, seat: SeatId) -> None:
         """Let the devices of a seat that are connected come again, and see what they must see."""
@@ -131,8 +132,7 @@ class Front:
             return caller.seat == seat and caller.device.device in devices
 
         self._end(revoked, code="revoked")
-        if self._waking is not None:
-            self._waking.gone(devices)
+        self._attention.gone(devices)
 
     def _end(self, which: Callable[[Caller], bool], *, code: str) -> None:
         self._auth.drop(which)

@@ -8,7 +8,7 @@ mailbox works the same whether anybody is woken or not.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -96,6 +96,14 @@ class Attention(Protocol):
         """A device has acknowledged everything up to a number."""
         ...
 
+    def gone(self, devices: Iterable[DeviceId]) -> None:
+        """Devices were revoked."""
+        ...
+
+    def seat_gone(self, seat: SeatId) -> None:
+        """A seat was removed."""
+        ...
+
 
 class NobodyRings:
     """For a gateway that wakes nobody: keeps nothing and costs nothing."""
@@ -140,4 +148,10 @@ class NobodyListens:
         """Do nothing."""
 
     def holds(self, seat: SeatId, device: DeviceId, up_to: int) -> None:
+        """Do nothing."""
+
+    def gone(self, devices: Iterable[DeviceId]) -> None:
+        """Do nothing."""
+
+    def seat_gone(self, seat: SeatId) -> None:
         """Do nothing."""

@@ -1,7 +1,6 @@
 """Waking over HTTP with a login: where a phone is pushed to, when it may ring, and why it did.
 
-The requests are those of docs/protocol.md §19. A gateway that pushes to nobody answers the first of
-them, so that a phone knows, and refuses the others.
+The requests are those of docs/protocol.md §19; `off.py` has them for a gateway without pushes.
 """
 
 import time
@@ -37,13 +36,6 @@ MAX_ASKED: Final = 1024
 """Devices whose last such request is remembered."""
 
 
-class PushOff(Refusal):
-    """This gateway pushes to nobody."""
-
-    code = "push-off"
-    status = 409
-
-
 class NoAddress(Refusal):
     """The device has no address that was confirmed."""
 
@@ -75,24 +67,21 @@ class PushDesk:
 
     Attributes:
         auth: knows who asks.
-        waking: wakes phones; None: this gateway pushes to nobody.
+        waking: wakes phones.
         monotonic: returns seconds.
     """
 
     auth: Auth
-    waking: Waking | None
+    waking: Waking
     monotonic: Callable[[], float] = time.monotonic
 
     def open(self) -> tuple[Caller, Waking]:
         """Return who asks, and who wakes.
 
         Raises:
-            LoginNeeded, PushOff
+            LoginNeeded: nobody asks.
         """
-        caller = self.auth.caller(request)
-        if self.waking is None:
-            raise PushOff
-        return caller, self.waking
+        return self.auth.caller(request), self.waking
 
 
 def push_routes(desk: PushDesk) -> Blueprint:
@@ -125,9 +114,7 @@ def _addresses(routes: Blueprint, desk: PushDesk) -> None:
 
     @routes.get("")
     async def reach() -> Response:
-        caller, waking = desk.auth.caller(request), desk.waking
-        if waking is None:
-            return octets(Reach(b"", 0, waits=False, hours=Hours()).encode())
+        caller, waking = desk.open()
         device = caller.device.device
         kind, waits = await waking.store.addresses(device)
         hours = await waking.store.hours(device)

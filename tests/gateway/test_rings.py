@@ -31,3 +31,5 @@ def test_nobody_listens() -> None:
     nobody.left(SEAT, DEVICE)
     nobody.fetched(SEAT, DEVICE, 1)
     nobody.holds(SEAT, DEVICE, 1)
+    nobody.gone([DEVICE])
+    nobody.seat_gone(SEAT)
