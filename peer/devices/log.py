@@ -27,7 +27,7 @@ from wire.card import DeviceEntry
 from wire.codec import Value, decode, encode
 from wire.errors import Malformed, WireError
 from wire.ids import DeviceId
-from wire.state_log import MAX_BATCH, MAX_SNAPSHOT, Batch, Head, Snapshot, SnapshotHead, covers
+from wire.state_log import MAX_BATCH, MAX_SNAPSHOT, Batch, Head, Snapshot, SnapshotHead
 
 ENTRIES: Final = 256
 """Changes in one batch."""
@@ -330,14 +330,18 @@ class StateLog:
         A snapshot of a person key that is new to us opens an epoch, and may name a cut.
         """
         held, generation = self.vector(), self._taken_generation()
-        gone = {one.device: one.floor for one in heads if one.floor > held.get(one.device, 0)}
+        there = {one.device: one for one in heads}
+
+        def only_way(device: DeviceId, seq: int) -> bool:
+            head, have = there.get(device), held.get(device, 0)
+            return seq > have and (head is None or seq > head.newest or head.floor > have)
+
         found = []
         for one in snapshots:
-            helps = any(one.vector.get(device, 0) >= floor for device, floor in gone.items())
             if one.device == self._device.id:
                 continue
-            ahead = not covers(held, one.vector)
-            if (helps and ahead) or one.generation > generation or not self._state.has_begun():
+            helps = any(only_way(device, seq) for device, seq in one.vector.items())
+            if helps or one.generation > generation or not self._state.has_begun():
                 found.append(one.device)
         return found
 
