@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from peer.devices.archive import Archive
+from peer.devices.witness import Witness
 from peer.errors import (
     BadCode,
     Blocked,
@@ -43,7 +45,20 @@ from peer.recovery.friends import Friends
 from peer.recovery.guarding import Alarmed, Guard
 from peer.recovery.kit import KitKeeping, kit_mark
 from peer.store import Store, open_store
-from peer.watching import AWAY, Arrived, Away, Event, Here, Missing, Moved, Watch
+from peer.watching import (
+    AWAY,
+    ArchiveOlder,
+    Arrived,
+    Away,
+    Event,
+    Here,
+    Missing,
+    Moved,
+    Restoring,
+    Watch,
+    read_archive,
+    restored,
+)
 from peer.ways.furnishing import at_home
 from peer.ways.notifying import Notifications
 from peer.ways.sending import Sending, State
@@ -56,6 +71,7 @@ from wire.places import Place
 
 __all__ = [
     "Alarmed",
+    "ArchiveOlder",
     "Arrived",
     "Away",
     "Event",
@@ -64,6 +80,7 @@ __all__ = [
     "Moved",
     "Peer",
     "Reading",
+    "Restoring",
     "Shown",
     "State",
     "Trouble",
@@ -489,6 +506,53 @@ class Peer:
             ],
             "cards_stale": [one.name for one in self.contacts.all() if fresh.stale(one.card)],
         }
+
+    # The archive
+
+    def archive_status(self) -> dict[str, Any]:
+        """Return what is in the archive, and what of it could not be read."""
+        me = self.me
+        witness = Witness(self._store, me, self._sending().outgoing, now=self._now)
+        status = Archive(self._store, me, now=self._now).status()
+        status["older"] = [
+            {"contact": one.contact, "seen": one.seen, "here": one.here} for one in witness.older()
+        ]
+        return status
+
+    def archive_letters(self, name: str, *, keep: bool) -> Contact:
+        """Let the letters to and from a contact go into the archive, or not; return the contact.
+
+        What is in it already stays there: nothing can be taken out of an archive.
+
+        Raises:
+            NoSuchContact
+        """
+        archive = Archive(self._store, self.me, now=self._now)
+        with self._store.transaction():
+            contact = self.contacts.named(name)
+            turn = archive.turn_on if keep else archive.turn_off
+            turn(contact.person)
+        return contact
+
+    async def restore_archive(self, *, again: bool = False) -> AsyncGenerator[Restoring, None]:
+        """Read what of the archive is not on this phone, the newest first; yield how far it is.
+
+        Cut off, it goes on where it was.
+
+        Args:
+            again: read everything once more, also what was refused.
+
+        Raises:
+            NotPaired, GatewayNotThere, WrongGateway, GatewayRefused
+        """
+        me = self.me
+        archive = Archive(self._store, me, now=self._now)
+        if again:
+            archive.read_again()
+        async with at_home(self._store, me, now=self._now()) as gateway:
+            async for event, _ in read_archive(archive, gateway):
+                yield event
+        yield restored(archive)
 
     # Inside
 

@@ -18,11 +18,25 @@ from pathlib import Path
 from typing import Any, Final
 
 from peer import show, sqlite
-from peer.app import Alarmed, Arrived, Away, Event, Here, Missing, Moved, Peer, Trouble, open_peer
+from peer.app import (
+    Alarmed,
+    ArchiveOlder,
+    Arrived,
+    Away,
+    Event,
+    Here,
+    Missing,
+    Moved,
+    Peer,
+    Restoring,
+    Trouble,
+    open_peer,
+)
 from peer.codes.errors import CodesError
 from peer.codes.qr import write
 from peer.command import command, program
-from peer.commands import friends, kit, notifications, recover
+from peer.commands import archive, friends, kit, notifications, recover
+from peer.commands.archive import older_line, tell_restoring
 from peer.commands.call import DONE, FAILED, INTERRUPTED, Call, Commands
 from peer.commands.codes import code_given
 from peer.console import Screen, screen
@@ -111,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     kit.add_to(commands)
     notifications.add_to(commands)
     recover.add_to(commands)
+    archive.add_to(commands)
     send = add("send", _send, "send a letter")
     send.add_argument("name", help="to whom")
     send.add_argument("text", nargs="*", help="what to say; without it, standard input is read")
@@ -414,6 +429,11 @@ def _tell_event(speaks: Screen, event: Event) -> None:
             speaks.tell("away", _sentence(why), why=why)
         case Alarmed():
             speaks.tell("alarm", friends.alarm_line(event), **friends.alarm_facts(event))
+        case ArchiveOlder(contact, seen, here):
+            text = _sentence(older_line(contact=contact, seen=seen, here=here))
+            speaks.tell("archive-older", text, contact=contact, seen=seen, here=here)
+        case Restoring():
+            tell_restoring(speaks, event)
         case Here():
             speaks.tell("here", "Your box is here. Letters are shown as they come.")
 

@@ -19,6 +19,8 @@
 | state_vector | how far each of the person's devices was heard                                  |
 | keeper      | a contact who was given a share of our recovery seed                             |
 | kept_share  | a share of a contact's seed that we keep; it goes into no letter and no log      |
+| segment     | a segment of our archive that we know                                            |
+| witnessed   | the newest head of a contact's archive                                           |
 
 All times are Unix seconds by this device's clock, but `letter.written`, which is its author's.
 """
@@ -249,6 +251,23 @@ CREATE TABLE kept_share (
     helped REAL,                         -- when it was last handed out
     looked REAL NOT NULL DEFAULT 0,      -- when their gateway was last asked for requests
     alarm BLOB                           -- what it said then
+) STRICT, WITHOUT ROWID;
+""",
+    """
+-- The archive: in which segment a letter lies (NULL: in none), which segments we know and what was
+-- wrong with one, and the newest head that we have seen of each contact's archive.
+ALTER TABLE letter ADD COLUMN archived INTEGER;
+CREATE INDEX letter_unarchived ON letter (number) WHERE archived IS NULL;
+CREATE TABLE segment (
+    seq INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL,                  -- of its head; empty: none that could be read
+    trouble TEXT NOT NULL DEFAULT ''     -- code of why it is not used
+) STRICT;
+CREATE TABLE witnessed (
+    person BLOB PRIMARY KEY,             -- whose archive
+    head BLOB NOT NULL,                  -- with the signature of the device that told it
+    chain BLOB NOT NULL,                 -- their card when it was told: it listed that device
+    said INTEGER NOT NULL                -- time of the item that told it
 ) STRICT, WITHOUT ROWID;
 """,
 )

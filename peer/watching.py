@@ -6,16 +6,20 @@
     missing        asked for once they have been missing for some seconds
     the state      heard before a letter is told, so that what was read elsewhere is not told here;
                    told soon after something was read or changed
+    the archive    what came and went is added to it; what is older is read, the newest first
 
 What happens is told in one stream of events.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from peer.devices.archive import Archive, Pace, Progress
+from peer.devices.witness import Witness, keep_archive
 from peer.errors import GatewayNotThere, GatewayRefused, WrongGateway
 from peer.items.kinds import Letter
 from peer.letterbox import Letterbox, Shown, Trouble, content_of
@@ -47,6 +51,8 @@ LEFT_EVERY: Final = 300.0
 """Seconds between two looks into a mailbox at a gateway that was left."""
 MISSING_AFTER: Final = 5.0
 """Seconds after which a letter counts as missing; several commands send in any order."""
+ARCHIVE_EVERY: Final = 10.0
+"""Seconds between two looks whether something is to be archived: letters share a segment."""
 NOT_YET_SECONDS: Final = 1.0
 """Seconds to wait for an addition to end whose first letter is here already."""
 STATE_EVERY: Final = 30.0
@@ -91,7 +97,55 @@ class Here:
     """Our gateway answers."""
 
 
-Event = Arrived | Missing | Trouble | Moved | Away | Here | Alarmed
+@dataclass(frozen=True, slots=True)
+class Restoring:
+    """Older letters are coming from the archive; what is here can be read meanwhile."""
+
+    letters: int
+    """Those that came so far."""
+    bytes: int
+    of_bytes: int
+    seconds_left: int | None
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveOlder:
+    """By a contact's word our archive went further than what the gateway gives of it."""
+
+    contact: str
+    seen: int
+    here: int
+
+
+Event = ArchiveOlder | Arrived | Missing | Trouble | Moved | Away | Here | Alarmed | Restoring
+
+
+async def read_archive(
+    archive: Archive, gateway: GatewayClient
+) -> AsyncGenerator[tuple[Restoring, tuple[ItemId, ...]], None]:
+    """Read all of the archive that is not here; yield how far it has come, and letters to show.
+
+    Raises:
+        GatewayNotThere, WrongGateway, GatewayRefused: what was read until then is kept.
+    """
+    pace = Pace(time.monotonic(), archive.progress().bytes)
+    while archive.to_read:
+        progress = await archive.keep(gateway)
+        if progress is None:  # another process reads it
+            return
+        yield _restoring(progress, pace), progress.fresh
+
+
+def restored(archive: Archive) -> Restoring:
+    """Return how far reading the archive has come by now."""
+    now = archive.progress()
+    return Restoring(now.letters, now.bytes, now.of_bytes, 0 if now.over else None, now.over)
+
+
+def _restoring(progress: Progress, pace: Pace) -> Restoring:
+    left = pace.seconds_left(progress, now=time.monotonic())
+    return Restoring(progress.letters, progress.bytes, progress.of_bytes, left, progress.over)
 
 
 class Watch:
@@ -110,6 +164,9 @@ class Watch:
         self._sending = Sending(store, me, now=now, on_stored=self._stored)
         self._gaps = Gaps(store, self._sending.outgoing, now=now)
         self._letterbox = Letterbox(store, me, self._sending)
+        self._archive = Archive(store, me, now=now)
+        self._witness = Witness(store, me, self._sending.outgoing, now=now)
+        self._older: set[str] = set()
         self._contacts = Contacts(store.db)
         self._guard = Guard(store, me, now=now)
         self._events: asyncio.Queue[Event | ItemId] = asyncio.Queue()
@@ -127,7 +184,13 @@ class Watch:
             StoreUnusable
         """
         self._me.needs_home()
-        loops = (self._mailbox(), self._outbox(), self._state(), self._left_behind())
+        loops = (
+            self._mailbox(),
+            self._outbox(),
+            self._state(),
+            self._left_behind(),
+            self._archiving(),
+        )
         works = [asyncio.create_task(one) for one in loops]
         try:
             while True:
@@ -157,6 +220,7 @@ class Watch:
         finally:
             await self._sending.deliver()
             self._look_for_missing()
+            self._look_for_older()
             while not self._events.empty():
                 for event in self._shown(self._events.get_nowait()):
                     yield event
@@ -176,6 +240,7 @@ class Watch:
             first = True
             while await self._collect_some(gateway, receiving, tell=tell, first=first):
                 first = False
+            await keep_archive(self._store, self._me, gateway, now=self._now())
         await self._collect_left_behind(tell=tell)
         await self._guard.look_for_friends()
         if tell:
@@ -332,6 +397,7 @@ class Watch:
             await self._sending.deliver(due_only=True)
             self._gaps.ask(after=MISSING_AFTER)
             self._look_for_missing()
+            self._look_for_older()
             await asyncio.sleep(OUTBOX_EVERY)
 
     async def _left_behind(self) -> None:
@@ -340,6 +406,23 @@ class Watch:
             await self._guard.look_for_friends()
             self._tell_all(self._guard.untold())
             await asyncio.sleep(LEFT_EVERY)
+
+    async def _archiving(self) -> None:
+        while True:
+            await asyncio.sleep(0 if self._archive.to_read else ARCHIVE_EVERY)
+            if self._archive.is_due:
+                with suppress(*AWAY, GatewayRefused, WireError):
+                    async with at_home(self._store, self._me, now=self._now()) as gateway:
+                        await self._read_archive(gateway)
+                    continue
+            await asyncio.sleep(OUTBOX_EVERY)
+
+    async def _read_archive(self, gateway: GatewayClient) -> None:
+        """Read what of the archive is not here, as long as this process is the one that does it."""
+        async for event, fresh in read_archive(self._archive, gateway):
+            self._tell(event)
+            for item in fresh:
+                self._events.put_nowait(item)
 
     # What is told
 
@@ -361,6 +444,12 @@ class Watch:
             if self._told.get(name) != count:
                 self._tell(Missing(name, count))
         self._told = found
+
+    def _look_for_older(self) -> None:
+        for one in self._witness.older():
+            if one.contact not in self._older:
+                self._older.add(one.contact)
+                self._tell(ArchiveOlder(one.contact, one.seen, one.here))
 
     def _tell(self, event: Event) -> None:
         self._events.put_nowait(event)

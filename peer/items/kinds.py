@@ -12,6 +12,9 @@
     31    keeping     I keep your share, perhaps with a proof    whose seed it is
     32    rehearsal   show that you still keep it                the keeper's device
     33    give-up     erase it; or: I keep it no more            either
+    40    archive-head  where my archive stands              a witness
+    41    head-ask    where did you see mine stand           whoever may have seen it
+    42    head-told   this head, by that device of yours     who asked
 
 An item is decoded for showing and kept as the bytes that came, because they are what was signed.
 Fields and kinds that this program does not know are kept; an item that says that one of them must
@@ -45,6 +48,7 @@ MAX_NUMBER: Final = (1 << 63) - 1
 MAX_STATEMENTS: Final = 64
 MAX_STATEMENT: Final = 4096
 MAX_NOTE: Final = 512
+MAX_SIGNED_HEAD: Final = 600
 _KNOWN_FIELDS: Final = frozenset(range(8))
 
 
@@ -62,6 +66,9 @@ class Kind(IntEnum):
     KEEPING = 31
     REHEARSAL = 32
     GIVE_UP = 33
+    ARCHIVE_HEAD = 40
+    HEAD_ASK = 41
+    HEAD_TOLD = 42
 
 
 SHARE_BYTES: Final = 25
@@ -217,6 +224,28 @@ class GiveUp:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveHead:
+    """Where the author's archive stands: remember it for me."""
+
+    head: bytes
+    """Signed by one of the author's devices (docs/protocol.md §17.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadAsk:
+    """Where did you last see my archive stand? I had to begin on a new device."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadTold:
+    """The newest head of your archive that I was told; both empty: I was told none."""
+
+    head: bytes
+    statements: tuple[bytes, ...]
+    """Your card as I held it then: it lists the device that signed the head."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """Something a newer app has written; kept until this one is new enough."""
 
@@ -224,6 +253,7 @@ class Unknown:
     value: Value = field(repr=False)
 
 
+Witnessing = ArchiveHead | HeadAsk | HeadTold
 Content = (
     Letter
     | Resend
@@ -236,6 +266,7 @@ Content = (
     | Keeping
     | Rehearsal
     | GiveUp
+    | Witnessing
     | Unknown
 )
 
@@ -346,6 +377,12 @@ def _written(content: Content) -> tuple[int, Value]:
             return Kind.REHEARSAL.value, {0: set, 1: nonce}
         case GiveUp(set):
             return Kind.GIVE_UP.value, {0: set}
+        case ArchiveHead(head):
+            return Kind.ARCHIVE_HEAD.value, {0: head}
+        case HeadAsk():
+            return Kind.HEAD_ASK.value, {}
+        case HeadTold(head, statements):
+            return Kind.HEAD_TOLD.value, {0: head, 1: list(statements)}
         case Unknown(kind, value):
             return kind, value
     raise TypeError(f"a {type(content).__name__} is no content")
@@ -394,12 +431,29 @@ def _heartbeat(_fields: Fields) -> Heartbeat:
 
 
 def _card(fields: Fields) -> CardUpdate:
+    note = fields.raw(1, limit=MAX_NOTE) if fields.has(1) else b""
+    return CardUpdate(_statements(fields, 0), note)
+
+
+def _archive_head(fields: Fields) -> ArchiveHead:
+    return ArchiveHead(fields.raw(0, limit=MAX_SIGNED_HEAD))
+
+
+def _head_ask(_fields: Fields) -> HeadAsk:
+    return HeadAsk()
+
+
+def _head_told(fields: Fields) -> HeadTold:
+    return HeadTold(fields.raw(0, limit=MAX_SIGNED_HEAD), _statements(fields, 1))
+
+
+def _statements(fields: Fields, key: int) -> tuple[bytes, ...]:
     statements = []
-    for value in fields.list(0, limit=MAX_STATEMENTS):
+    for value in fields.list(key, limit=MAX_STATEMENTS):
         if not isinstance(value, bytes) or len(value) > MAX_STATEMENT:
             raise Malformed("a statement is a byte string of at most 4096 bytes")
         statements.append(value)
-    return CardUpdate(tuple(statements), fields.raw(1, limit=MAX_NOTE) if fields.has(1) else b"")
+    return tuple(statements)
 
 
 def _lanes(fields: Fields) -> Lanes:
@@ -465,4 +519,7 @@ _READERS: Final[dict[int, Callable[[Fields], Content]]] = {
     Kind.KEEPING: _keeping,
     Kind.REHEARSAL: _rehearsal,
     Kind.GIVE_UP: _give_up,
+    Kind.ARCHIVE_HEAD: _archive_head,
+    Kind.HEAD_ASK: _head_ask,
+    Kind.HEAD_TOLD: _head_told,
 }

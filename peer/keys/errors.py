@@ -19,6 +19,8 @@ KeysError
 ├── CommitmentBroken      the other side is not who showed the code
 ├── OtherPerson           the card belongs to somebody else than the code
 ├── OutOfTurn             another message where the same one was to be repeated
+├── GenerationUnknown     sealed under a person key that this device does not have
+├── WriterUnknown         a segment by a device that no card of its person lists
 └── Damaged               a record in our own key store that we cannot have written
 
 Each has a code that never changes and a row in docs/protocol.md §12.
@@ -150,6 +152,18 @@ class OutOfTurn(KeysError):
     """A message of the exchange came again with other bytes, or before its turn."""
 
     code = "out-of-turn"
+
+
+class GenerationUnknown(KeysError):
+    """It is sealed under a person key that this device does not have, or not yet."""
+
+    code = "generation-unknown"
+
+
+class WriterUnknown(KeysError):
+    """A segment of our archive was written by a device that no card of ours lists."""
+
+    code = "writer-unknown"
 
 
 class Damaged(KeysError):

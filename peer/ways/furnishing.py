@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from peer.devices.witness import keep_archive
 from peer.errors import GatewayRefused, PhoneCopied
 from peer.items.kinds import Lanes as LanesItem
 from peer.keys.minting import confirm, mint
@@ -52,6 +53,7 @@ async def at_home(store: Store, me: Me, *, now: float) -> AsyncIterator[GatewayC
     async with connect(destination, learned=certificates.learn) as connection:
         gateway = GatewayClient(connection, me.signs)
         await furnish_what_it_takes(store, me, gateway, now=now)
+        await keep_archive(store, me, gateway, now=now)
         try:
             yield gateway
         except WireError:

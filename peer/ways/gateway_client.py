@@ -15,6 +15,7 @@ import aiohttp
 
 from peer.errors import GatewayNotThere, GatewayRefused
 from peer.ways.connection import Connection
+from wire.archive import Extent, Segment, decode_range
 from wire.auth import BEARER_BYTES, NONCE_BYTES, Channel, LaneOpening, Login, Purpose
 from wire.card import MAX_CHAIN, MAX_STATEMENT
 from wire.codec import Value, decode, encode
@@ -169,6 +170,22 @@ class GatewayClient:
     async def cancel_request(self, request: RecoveryId) -> None:
         """End a request for our share."""
         await self._ask("POST", "/v1/recovery/cancel", request.raw)
+
+    async def archive(self) -> Extent:
+        """Return how our archive stands there."""
+        data = await self._ask("GET", "/v1/archive")
+        with understood():
+            return Extent.decode(data)
+
+    async def append(self, segment: Segment) -> None:
+        """Put a segment on top of our archive."""
+        await self._ask("POST", "/v1/archive", segment.encode())
+
+    async def segments(self, *, upto: int, down_to: int) -> tuple[bytes, ...]:
+        """Return segments of our archive, newest first, as many as one answer holds."""
+        data = await self._ask("GET", f"/v1/archive/segments?upto={upto}&from={down_to}")
+        with understood():
+            return decode_range(data)
 
     async def status(self) -> dict[str, Any]:
         """Return how our mailbox is."""

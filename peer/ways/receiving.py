@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from peer.devices.witness import Witness
 from peer.items.kinds import (
+    ArchiveHead,
     CardUpdate,
     GiveUp,
     Gone,
+    HeadAsk,
+    HeadTold,
     Heartbeat,
     Keeping,
     KeptShare,
@@ -127,6 +131,7 @@ class Receiving:
         self._contacts = Contacts(store.db)
         self._lanes = LaneBook(store.db)
         self._keepers = Keepers(store.db)
+        self._witness = Witness(store, me, outgoing, now=now)
         self._at = me.needs_home().gateway if at is None else at
 
     def greet(self, hello: Hello) -> bool:
@@ -300,6 +305,12 @@ class Receiving:
             case GiveUp(of):
                 self._keepers.erase(contact.person, of=of)
                 self._keepers.given_up(contact.person, of, now=self._now())
+            case ArchiveHead(head):
+                self._witness.take(contact, head, said=item.item.time)
+            case HeadAsk():
+                self._witness.answer(contact)
+            case HeadTold(head, statements):
+                self._witness.hear(contact, head, statements)
             case Heartbeat():
                 pass
         return Taken(Came.WORD, contact)
