@@ -19,6 +19,7 @@ KeysError
 ├── CommitmentBroken      the other side is not who showed the code
 ├── OtherPerson           the card belongs to somebody else than the code
 ├── OutOfTurn             another message where the same one was to be repeated
+├── WrongPin              the key of the phone's file is sealed under another one
 └── Damaged               a record in our own key store that we cannot have written
 
 Each has a code that never changes and a row in docs/protocol.md §12.
@@ -150,6 +151,12 @@ class OutOfTurn(KeysError):
     """A message of the exchange came again with other bytes, or before its turn."""
 
     code = "out-of-turn"
+
+
+class WrongPin(KeysError):
+    """The key of the phone's file is sealed under another PIN, or another key of a keyring."""
+
+    code = "wrong-pin"
 
 
 class Damaged(KeysError):
