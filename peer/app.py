@@ -45,6 +45,7 @@ from peer.recovery.friends import Friends
 from peer.recovery.guarding import Alarmed, Guard
 from peer.recovery.kit import KitKeeping, kit_mark
 from peer.store import Store, open_store
+from peer.unlocking import AskPin, file_key, lock_name
 from peer.watching import (
     AWAY,
     ArchiveOlder,
@@ -101,7 +102,11 @@ class Reading:
 
 @asynccontextmanager
 async def open_peer(
-    home: Path, *, create: bool = False, now: Callable[[], float] = time.time
+    home: Path,
+    *,
+    create: bool = False,
+    now: Callable[[], float] = time.time,
+    ask_pin: AskPin | None = None,
 ) -> AsyncIterator["Peer"]:
     """Open the phone in the folder `home`.
 
@@ -109,12 +114,14 @@ async def open_peer(
         home: where its file lies.
         create: whether to make one; `Peer.begin` then makes the person.
         now: returns Unix seconds.
+        ask_pin: asks for the PIN, if the file is sealed under one.
 
     Raises:
         NoPerson: there is no phone there, and none was to be made.
+        Locked, WrongPin, KeyringAway: it is sealed, and its key is not to be had.
         StoreUnusable, NewerStore
     """
-    store = open_store(home, create=create)
+    store = open_store(home, create=create, key=await file_key(home, ask_pin))
     if store is None:
         raise NoPerson
     try:
@@ -486,6 +493,7 @@ class Peer:
         return {
             "name": me.name,
             "person": me.person.text,
+            "lock": lock_name(self._store.path.parent),
             "kit_checked": self.kit.checked is not None,
             "seed_on_phone": self.kit.seed_is_here,
             "gateway": gateway,

@@ -30,21 +30,22 @@ from peer.app import (
     Peer,
     Restoring,
     Trouble,
-    open_peer,
 )
 from peer.codes.errors import CodesError
 from peer.codes.qr import write
 from peer.command import command, program
-from peer.commands import archive, friends, kit, notifications, recover
+from peer.commands import archive, friends, kit, lock, notifications, recover
 from peer.commands.archive import older_line, tell_restoring
 from peer.commands.call import DONE, FAILED, INTERRUPTED, Call, Commands
 from peer.commands.codes import code_given
+from peer.commands.lock import add_lock_option, new_phone
 from peer.console import Screen, screen
 from peer.errors import NoSuchFile, PeerError, TooLarge
 from peer.items.kinds import MAX_FILE, File
 from peer.keys.errors import KeysError
 from peer.printing import letter_facts, letter_lines, save_file, status_lines
 from peer.store import FILE_NAME, sentence
+from peer.unlocking import lock_name
 from wire.codes import ContactCode
 from wire.errors import WireError
 
@@ -109,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add
     new = add("new", _new, "make a new person on this device")
     new.add_argument("--name", required=True, help="what others see when they add you")
+    add_lock_option(new)
     pair = add("pair", _pair, "pair this device with a box, by the code that the box shows")
     pair.add_argument("code", help="the code, or a picture of it")
     card = add("card", _card, "show my code to somebody who adds me")
@@ -126,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     notifications.add_to(commands)
     recover.add_to(commands)
     archive.add_to(commands)
+    lock.add_to(commands)
     send = add("send", _send, "send a letter")
     send.add_argument("name", help="to whom")
     send.add_argument("text", nargs="*", help="what to say; without it, standard input is read")
@@ -174,6 +177,13 @@ def _common(default: Any) -> argparse.ArgumentParser:
         help="where this device keeps everything",
         default=default,
     )
+    common.add_argument(
+        "--pin-file",
+        type=Path,
+        metavar="FILE",
+        help="do not ask for the PIN: it is the first line of this file",
+        default=default,
+    )
     return common
 
 
@@ -181,17 +191,29 @@ def _common(default: Any) -> argparse.ArgumentParser:
 
 
 async def _new(call: Call) -> int:
-    async with open_peer(call.home, create=True) as peer:
+    async with new_phone(call) as peer:
         peer.begin(call.arguments.name)
+        kept = lock_name(call.home)
         call.screen.tell(
             "new",
-            f"Hello, {show.name(peer.name)}. Your keys are in {call.home}.\n"
+            f"Hello, {show.name(peer.name)}. Your keys are in {call.home}. {_kept(kept)}\n"
             f"Next, show a code on your box, and type: {command('pair CODE')}",
             name=peer.name,
             person=peer.person.text,
             home=str(call.home),
+            lock=kept,
         )
     return DONE
+
+
+def _kept(lock: str) -> str:
+    match lock:
+        case "pin":
+            return "They are sealed under your PIN."
+        case "keyring":
+            return "They are sealed under the system’s keyring."
+        case _:
+            return f"Whoever gets this disk can read them; seal them with: {command('lock pin')}"
 
 
 async def _pair(call: Call) -> int:
@@ -200,7 +222,7 @@ async def _pair(call: Call) -> int:
     async def same(number: int) -> bool:
         return await call.screen.same(number, other="the box")
 
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         places = await peer.pair(code, same)
         where = ", ".join(map(str, places))
         call.screen.tell(
@@ -214,7 +236,7 @@ async def _pair(call: Call) -> int:
 
 
 async def _gateway(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         place = await peer.move_gateway(call.arguments.host)
         call.screen.tell(
             "moved",
@@ -225,7 +247,7 @@ async def _gateway(call: Call) -> int:
 
 
 async def _status(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         status = await peer.status()
         call.screen.tell("status", "\n".join(status_lines(status)), **status)
     return DONE
@@ -243,7 +265,7 @@ async def _card(call: Call) -> int:
                 write(code.text(), path)
         call.screen.code(code.text(), expires=code.expires)
 
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         contact = await peer.show_card(shown, _comparing(call))
         _tell_added(call, contact.name, verified=contact.verified)
     return DONE
@@ -251,7 +273,7 @@ async def _card(call: Call) -> int:
 
 async def _add(call: Call) -> int:
     code = code_given(call.arguments.code)
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         contact = await peer.add(code, _comparing(call))
         _tell_added(call, contact.name, verified=contact.verified)
     return DONE
@@ -279,7 +301,7 @@ def _tell_added(call: Call, name: str, *, verified: bool) -> None:
 
 
 async def _contacts(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         await peer.try_outbox()
         found = peer.contacts.all()
         lines = [_contact_line(one.name, one.verified, one.blocked) for one in found]
@@ -307,7 +329,7 @@ def _contact_line(name: str, verified: bool, blocked: bool) -> str:
 
 async def _rename(call: Call) -> int:
     old, new = call.arguments.name, call.arguments.new_name
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         contact = peer.rename(old, new)
         await peer.try_outbox()
         call.screen.tell(
@@ -319,7 +341,7 @@ async def _rename(call: Call) -> int:
 
 
 async def _block(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         name = peer.contacts.named(call.arguments.name).name
         known = await peer.block(name)
         call.screen.tell(
@@ -332,7 +354,7 @@ async def _block(call: Call) -> int:
 
 
 async def _forget(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         name = peer.contacts.named(call.arguments.name).name
         question = f"Forget {show.name(name)}, with all letters that were exchanged?"
         if not call.arguments.yes and not await call.screen.sure(question):
@@ -358,7 +380,7 @@ async def _send(call: Call) -> int:
     arguments = call.arguments
     file = _file(arguments.file) if arguments.file is not None else None
     text = " ".join(arguments.text)
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         peer.contacts.named(arguments.name)  # before somebody types a letter to nobody
         if not arguments.text and file is None:
             text = await asyncio.to_thread(sys.stdin.read)
@@ -378,7 +400,7 @@ async def _send(call: Call) -> int:
 
 async def _read(call: Call) -> int:
     arguments = call.arguments
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         reading = await peer.read(arguments.name, everything=arguments.all)
         saved = {
             one.number: save_file(one.file, arguments.save)
@@ -405,7 +427,7 @@ async def _read(call: Call) -> int:
 
 async def _watch(call: Call) -> int:
     away = False
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         watching = peer.watch(once=call.arguments.once, until_idle=call.arguments.until_idle)
         async with contextlib.aclosing(watching) as events:
             async for event in events:

@@ -16,12 +16,14 @@ import sys
 import termios
 import time
 from contextlib import suppress
-from typing import Any, Final, Protocol, TextIO
+from typing import IO, Any, Final, Protocol, TextIO
 
 from wire import qr
 from wire.check_code import digits, pictures
 
 MAX_LINE: Final = 4096
+TERMINAL: Final = "/dev/tty"
+"""The terminal from which a command was started, if it was."""
 NOTES_WIDTH: Final = 36
 """Columns beside a QR that its notes need."""
 
@@ -29,7 +31,7 @@ NOTES_WIDTH: Final = 36
 class Lines:
     """The lines that somebody writes on standard input, without holding up everything else."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | IO[bytes]) -> None:
         self._stream = stream
         self._buffer = bytearray()
 
@@ -95,6 +97,9 @@ class Screen(Protocol):
     async def word(self, question: str) -> str:
         """Ask for something that is typed; empty if nothing is."""
 
+    async def pin(self, question: str) -> str | None:
+        """Ask for a secret without showing it; None where nobody can be asked."""
+
 
 class ForPeople:
     """Sentences on a terminal, or wherever the output goes."""
@@ -129,6 +134,15 @@ class ForPeople:
     async def word(self, question: str) -> str:
         """Ask."""
         return (await self._typed(f"{question} ") or "").strip()
+
+    async def pin(self, question: str) -> str | None:
+        """Ask on the terminal, whatever standard input is: that may be the letter."""
+        try:
+            handle = os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        with os.fdopen(handle, "r+b", buffering=0) as terminal:
+            return await typed_unseen(terminal, question)
 
     async def _yes(self, question: str) -> bool:
         return is_yes(await self._typed(question))
@@ -176,6 +190,30 @@ class ForPrograms:
         """Write the question and read the answer, as it stands or as {"answer": …}."""
         self.tell("question", "", question=question)
         return answer_in(await self._lines.next())
+
+    async def pin(self, question: str) -> str | None:
+        """Return None: a program names a file, for standard input may be the letter."""
+        return None
+
+
+async def typed_unseen(terminal: IO[bytes], question: str) -> str | None:
+    """Ask on a terminal that shows nothing of what is typed until the line ends.
+
+    Returns:
+        the line; None if the terminal was closed.
+    """
+    handle = terminal.fileno()
+    shows = termios.tcgetattr(handle)
+    hides = shows[:]
+    hides[3] &= ~termios.ECHO
+    termios.tcsetattr(handle, termios.TCSAFLUSH, hides)
+    try:
+        os.write(handle, question.encode())
+        line = await Lines(terminal).next()
+        os.write(handle, b"\n")
+    finally:
+        termios.tcsetattr(handle, termios.TCSAFLUSH, shows)
+    return line
 
 
 def answer_in(line: str | None) -> str:

@@ -5,6 +5,13 @@ PeerError
 ├── PersonExists        there is somebody already
 ├── StoreUnusable       the phone's file cannot be opened, written or trusted
 ├── NewerStore          it was written by a newer program
+├── InUse               another command has it open, and this one needs it alone
+├── Locked              it is sealed, and nobody gave the PIN
+├── WrongPin            it is sealed under another PIN
+├── WeakPin             a PIN that a thief would find
+├── PinsDiffer          a new PIN that was typed in two ways
+├── KeyringAway         the system's keyring is not there, or has no key for it
+├── CannotSeal          nothing on this device can seal it
 ├── NotPaired           no gateway yet
 ├── GatewayNotThere     nobody answers at any of its places
 ├── WrongGateway        somebody else answers there; nothing was sent to them
@@ -73,6 +80,71 @@ class NewerStore(PeerError):
     """The phone's file was written by a newer program; it was left as it is."""
 
     code = "newer-store"
+
+
+class InUse(PeerError):
+    """Another command of this phone is running, and this one needs the file alone."""
+
+    code = "in-use"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another command of this phone is running, such as watch; end it and try again"
+        )
+
+
+class Locked(PeerError):
+    """The phone's file is sealed under a PIN, and nobody gave one."""
+
+    code = "locked"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this phone is locked, and there is no terminal to ask for its PIN; give the name of a"
+            " file that holds it with --pin-file"
+        )
+
+
+class WrongPin(PeerError):
+    """The phone's file is sealed under another PIN."""
+
+    code = "wrong-pin"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "that is not the PIN of this phone, and nothing was opened. Try again as often as you"
+            " like: tries are not counted, only slow"
+        )
+
+
+class WeakPin(PeerError):
+    """A PIN that a thief would find."""
+
+    code = "weak-pin"
+
+
+class PinsDiffer(PeerError):
+    """A new PIN was not typed the same way twice."""
+
+    code = "pins-differ"
+
+
+class KeyringAway(PeerError):
+    """The system's keyring is not there, does not open, or has no key for this file."""
+
+    code = "keyring-away"
+
+
+class CannotSeal(PeerError):
+    """There is no package of SQLCipher for this device."""
+
+    code = "cannot-seal"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "nothing on this device can seal the phone’s file: there is no package of SQLCipher for"
+            " it. Encrypt its disk instead"
+        )
 
 
 class NotPaired(PeerError):

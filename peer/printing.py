@@ -68,6 +68,7 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     waiting = status["letters_waiting"]
     rows = [
         ("You", f"{show.name(status['name'])} ({status['person'][:8]}…)"),
+        ("Lock", lock_line(status["lock"])),
         ("Box", box),
         ("Contacts", str(status["contacts"])),
         ("Waiting", f"{count(waiting, 'letter')} to be sent" if waiting else "nothing to be sent"),
@@ -86,6 +87,17 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     for one in status["given_up"]:
         rows.append(("Given up", f"a letter to {show.name(one['to'])}: {show.text(one['why'])}"))
     return [f"{name:<9} {text}" for name, text in rows]
+
+
+def lock_line(lock: str) -> str:
+    """Return how the phone's file lies on the disk."""
+    match lock:
+        case "pin":
+            return "on; your PIN opens this phone"
+        case "keyring":
+            return "on; this phone opens when you log in to the system"
+        case _:
+            return f"off; whoever gets this disk can read all. Turn it on: {command('lock pin')}"
 
 
 def save_file(file: File, folder: Path) -> Path:

@@ -3,8 +3,12 @@
 Several processes share it, `watch` and `send` at least, so every change is one `BEGIN IMMEDIATE`
 transaction that loads, decides and stores. It is readable by its user only.
 
-    phone.sqlite    the file
+    phone.sqlite    the file, when it is not sealed
+    phone.sealed    the file, when it is (peer/resealing.py turns one into the other)
+    phone.key       its key, itself sealed (peer/header.py)
     phone.lock      held (flock) for each transaction, and while the file is opened or closed
+
+Whoever has the file open shares a lock (flock) on the folder; to turn it, one must have that alone.
 
 The second lock is there for two reasons. SQLite before 3.51.3 can damage a file in WAL mode when
 one process writes at the instant in which another one copies the log back
@@ -29,12 +33,14 @@ from typing import Final
 
 from peer import sqlite
 from peer.command import command
-from peer.errors import NewerStore, StoreUnusable
+from peer.errors import CannotSeal, Locked, NewerStore, StoreUnusable
 from peer.keys.errors import Damaged
+from peer.keys.file_key import FileKey
 from peer.keys.vault import Vault
 from peer.schema import MIGRATIONS
 
 FILE_NAME: Final = "phone.sqlite"
+SEALED_NAME: Final = "phone.sealed"
 LOCK_NAME: Final = "phone.lock"
 APPLICATION_ID: Final = 0x48505045
 """`HPPE`: tells our files from others' (PRAGMA application_id)."""
@@ -46,11 +52,19 @@ class Lock:
     """The lock beside the file: one transaction at a time, whichever process it is in.
 
     Args:
-        handle: of the open lock file; it is closed with the store.
+        home: the phone's folder, of which it holds a share until it is closed.
+
+    Raises:
+        OSError: the lock file cannot be made.
     """
 
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
+    def __init__(self, home: Path) -> None:
+        self._share = folder_lock(home, fcntl.LOCK_SH)
+        try:
+            self._handle = _private(home / LOCK_NAME)
+        except BaseException:
+            os.close(self._share)
+            raise
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -64,6 +78,23 @@ class Lock:
     def close(self) -> None:
         """Close the lock file. It stays: removing it would let two processes lock two files."""
         os.close(self._handle)
+        os.close(self._share)
+
+
+def folder_lock(home: Path, how: int) -> int:
+    """Lock a phone's folder as flock(2) says; return what to close.
+
+    Raises:
+        BlockingIOError: `how` says not to wait, and others have it.
+        OSError: it cannot be opened.
+    """
+    handle = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, how)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
 
 
 class Store:
@@ -116,6 +147,11 @@ class Store:
         finally:
             os.close(handle)
 
+    @property
+    def sealed(self) -> bool:
+        """Whether the file is sealed."""
+        return self.path.name == SEALED_NAME
+
     def note(self, name: str) -> bytes | None:
         """Return a small value by its name, None if it was never set."""
         row = self.db.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
@@ -151,12 +187,13 @@ class Store:
             raise StoreUnusable(f"{_damaged(self.path)} ({error})") from error
 
 
-def open_store(home: Path, *, create: bool = False) -> Store | None:
+def open_store(home: Path, *, create: bool = False, key: FileKey | None = None) -> Store | None:
     """Open the phone's file in the folder `home`.
 
     Args:
         home: the phone's folder.
         create: whether to make folder and file where there are none.
+        key: what a sealed file is sealed under, and a new one is to be.
 
     Returns:
         the store; None if there is none and none was to be made.
@@ -164,21 +201,33 @@ def open_store(home: Path, *, create: bool = False) -> Store | None:
     Raises:
         StoreUnusable: it cannot be opened, or is no file of ours; the sentence says why.
         NewerStore: it was written by a newer program.
+        Locked: it is sealed, and `key` is missing.
+        CannotSeal: it is sealed, and nothing here can open it.
     """
-    path = home / FILE_NAME
+    if not create and not any(files_there(home)):
+        return None
     try:
-        if not create and not path.exists():
-            return None
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = Lock(_private(home / LOCK_NAME))
+        lock = Lock(home)
     except OSError as error:
-        raise _cannot_open(path, error) from error
+        raise cannot_open(home / FILE_NAME, error) from error
     try:
         with lock.held():
-            return Store(_connect(path), lock, path=path)
+            path, key = _which(home, key)
+            return Store(connect(path, key), lock, path=path)
     except BaseException:
         lock.close()
         raise
+
+
+def _which(home: Path, key: FileKey | None) -> tuple[Path, FileKey | None]:
+    """Return which file to open, and its key if it has one; under the lock."""
+    plain, sealed = files_there(home)
+    if not sealed and (plain or key is None):
+        return home / FILE_NAME, None
+    if key is None:
+        raise Locked
+    return home / SEALED_NAME, key
 
 
 def _private(path: Path) -> int:
@@ -189,15 +238,25 @@ def _private(path: Path) -> int:
     return handle
 
 
-def _connect(path: Path) -> sqlite.Connection:
+def connect(path: Path, key: FileKey | None) -> sqlite.Connection:
+    """Open a file, or make it, and bring it up to date; under the lock.
+
+    Raises:
+        StoreUnusable, NewerStore
+        CannotSeal: there is a key, and nothing here can use it.
+    """
+    if key is not None and not sqlite.CAN_SEAL:
+        raise CannotSeal
     try:
         _make_private(path)
         connection = sqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
     except OSError as error:
-        raise _cannot_open(path, error) from error
+        raise cannot_open(path, error) from error
     except sqlite.Error as error:
         raise StoreUnusable(sentence(error, path)) from error
     try:
+        if key is not None:
+            unlock(connection, key)
         _prepare(connection, path)
     except sqlite.Error as error:
         connection.close()
@@ -206,6 +265,23 @@ def _connect(path: Path) -> sqlite.Connection:
         connection.close()
         raise
     return connection
+
+
+def unlock(connection: sqlite.Connection, key: FileKey) -> None:
+    """Let a connection that has done nothing yet seal and open (docs/protocol.md §18.3)."""
+    settle(connection)
+    connection.execute(f'PRAGMA key = "{raw_key(key)}"')
+
+
+def settle(connection: sqlite.Connection) -> None:
+    """Fix the form of sealed files, whatever a later SQLCipher prefers, and keep it quiet."""
+    connection.execute("PRAGMA cipher_log_level = NONE")  # it would write to the terminal
+    connection.execute("PRAGMA cipher_default_compatibility = 4")
+
+
+def raw_key(key: FileKey) -> str:
+    """Return a key as SQLCipher takes one that needs no stretching."""
+    return f"x'{key.secret.hex()}'"
 
 
 def _make_private(path: Path) -> None:
@@ -293,7 +369,20 @@ def sentence(error: sqlite.Error, path: Path) -> str:
             return f"{path} cannot be used ({error}); look at the disk, then try again"
 
 
-def _cannot_open(path: Path, error: OSError) -> StoreUnusable:
+def files_there(home: Path) -> tuple[bool, bool]:
+    """Return whether the folder `home` holds a plain file, and whether it holds a sealed one.
+
+    Raises:
+        StoreUnusable: nobody may look into it.
+    """
+    try:
+        return (home / FILE_NAME).exists(), (home / SEALED_NAME).exists()
+    except OSError as error:
+        raise cannot_open(home / FILE_NAME, error) from error
+
+
+def cannot_open(path: Path, error: OSError) -> StoreUnusable:
+    """Return what a person can do about a file or folder that the system does not give."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreUnusable(_full(path))
     return StoreUnusable(
@@ -306,6 +395,12 @@ def _full(path: Path) -> str:
 
 
 def _damaged(path: Path) -> str:
+    if path.name == SEALED_NAME:
+        return (
+            f"{path} is damaged, or phone.key beside it belongs to another file; it was left as it "
+            f"is. Put back the right one, or move the folder {path.parent} aside and begin anew "
+            f"with: {command('new --name YOUR-NAME')}"
+        )
     return (
         f"{path} is damaged and was left as it is. Move the folder {path.parent} aside, begin anew "
         f"with: {command('new --name YOUR-NAME')}, and pair this phone again"

@@ -270,6 +270,14 @@ def test_nothing_is_imported_behind_the_contracts_back() -> None:
     ] == []
 
 
+def test_commands_open_the_phone_with_its_lock_in_mind() -> None:
+    """Through `call.phone` or `new_phone`: what opens it by itself stands before a sealed file."""
+    commands = [Path("peer/cli.py"), *sources("peer/commands")]
+    openers = [path.stem for path in commands if "peer.app.open_peer" in imports(tree(path))]
+
+    assert openers == ["call", "lock"]
+
+
 # Secrets
 
 SECRET: Final = re.compile(

@@ -4,7 +4,7 @@ import contextlib
 from typing import Any, Final
 
 from peer import show
-from peer.app import Restoring, open_peer
+from peer.app import Restoring
 from peer.command import command
 from peer.commands.call import DONE, FAILED, Call, Commands
 from peer.console import Screen
@@ -38,7 +38,7 @@ def add_to(commands: Commands) -> None:
 
 
 async def _status(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         status = peer.archive_status()
     call.screen.tell("archive", "\n".join(status_lines(status)), **status)
     return DONE
@@ -53,7 +53,7 @@ async def _on(call: Call) -> int:
 
 
 async def _choose(call: Call, *, keep: bool) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         contact = peer.archive_letters(call.arguments.name, keep=keep)
     who = show.name(contact.name)
     sentence = (
@@ -67,7 +67,7 @@ async def _choose(call: Call, *, keep: bool) -> int:
 
 
 async def _restore(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         reading = peer.restore_archive(again=call.arguments.again)
         last: Restoring | None = None
         async with contextlib.aclosing(reading) as events:

@@ -3,7 +3,6 @@
 import time
 
 from peer import show
-from peer.app import open_peer
 from peer.command import command
 from peer.commands.call import DONE, FAILED, Call, Commands
 from peer.commands.codes import code_given
@@ -40,7 +39,7 @@ def add_to(commands: Commands) -> None:
 
 async def _choose(call: Call) -> int:
     arguments = call.arguments
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         chosen, need = peer.friends.look_up(arguments.names, arguments.need)
         price = [one.format(need=need, count=len(chosen)) for one in PRICE]
         call.screen.tell("price", "\n\n".join(price), sentences=price)
@@ -86,7 +85,7 @@ def seed_said(said: str) -> bytes:
 
 
 async def _list(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         await peer.read_quietly()
         circle, kept, alarms = peer.friends.circle(), peer.friends.kept(), peer.alarms()
         now = time.time()
@@ -131,7 +130,7 @@ def _state(keeper: Keeper, now: float) -> str:
 
 
 async def _rehearse(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         await peer.read_quietly()
         asked, answered = peer.friends.rehearse()
         await peer.try_outbox()
@@ -151,7 +150,7 @@ async def _rehearse(call: Call) -> int:
 
 async def _help(call: Call) -> int:
     code = _help_code(call.arguments.code)
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         contact, number = peer.friends.may_help(call.arguments.name, code)
         name = show.name(contact.name)
         call.screen.tell(
@@ -185,7 +184,7 @@ async def _cancel(call: Call) -> int:
         request = RecoveryId.from_text(call.arguments.request)
     except WireError:
         raise BadCode("this names no request; take its name from the list") from None
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         seed = await _seed(call, needed=False)
         await peer.friends.cancel(request, seed=seed)
         await peer.read_quietly()

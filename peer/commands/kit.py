@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Final
 
-from peer.app import open_peer
 from peer.codes.page import kit_page, write_page
 from peer.command import command
 from peer.commands.call import DONE, FAILED, Call, Commands
@@ -23,7 +22,7 @@ def add_to(commands: Commands) -> None:
 
 
 async def _show(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         kit = peer.kit.make()
         call.screen.tell(
             "kit",
@@ -48,7 +47,7 @@ async def _show(call: Call) -> int:
 
 async def _print(call: Call) -> int:
     path: Path = call.arguments.file
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         kit = peer.kit.make()
         write_page(path, kit_page(kit.code.text(), kit.words, mark=kit.mark))
         call.screen.tell(
@@ -62,7 +61,7 @@ async def _print(call: Call) -> int:
 
 
 async def _check(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         asked = peer.kit.choose()
         call.screen.tell("asked", f"Take your kit {peer.kit.make().mark}.", words=list(asked))
         typed = [await call.screen.word(f"Word {number}?") for number in asked]

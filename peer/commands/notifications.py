@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from peer import show
-from peer.app import open_peer
 from peer.command import command
 from peer.commands.call import DONE, Call, Commands
 from peer.errors import PeerError
@@ -84,7 +83,7 @@ def add_to(commands: Commands) -> None:
 
 
 async def _show(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         reach = await peer.notifications.reach()
         rules = await peer.notifications.rules()
         call.screen.tell(
@@ -112,7 +111,7 @@ async def _rule(call: Call) -> int:
     kind, rule = KINDS[arguments.kind], RULES.get(arguments.rule)
     if rule is None and not arguments.here:
         raise NotUnderstood("“same” goes with --here: it takes a rule of this device back")
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         contact = peer.contacts.named(arguments.name)
         told = True
         if arguments.here:
@@ -140,7 +139,7 @@ async def _quiet(call: Call) -> int:
     if (begin == "off") is (end is not None):
         raise NotUnderstood("write a begin and an end, such as 22:00 07:00, or: off")
     quiet = None if begin == "off" else (minute_of(begin), minute_of(end))
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         hours = await peer.notifications.set_quiet(quiet, zone=zone or local_zone())
         call.screen.tell("quiet", f"{_quiet_line(hours)}.", **_hours_facts(hours))
     return DONE
@@ -149,7 +148,7 @@ async def _quiet(call: Call) -> int:
 async def _digest(call: Call) -> int:
     times: list[str] = call.arguments.times
     digests = () if times == ["off"] else tuple(sorted({minute_of(one) for one in times}))
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         zone = call.arguments.zone or local_zone()
         hours = await peer.notifications.set_digests(digests, zone=zone)
         call.screen.tell("digest", f"{_digest_line(hours)}.", **_hours_facts(hours))
@@ -159,7 +158,7 @@ async def _digest(call: Call) -> int:
 async def _snooze(call: Call) -> int:
     span = call.arguments.span
     until = 0 if span == "off" else int(time.time()) + seconds_of(span)
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         hours = await peer.notifications.snooze(until)
         said = f"Nothing rings until {_clock(until)}." if until else "It rings again."
         call.screen.tell("snooze", said, **_hours_facts(hours))
@@ -167,7 +166,7 @@ async def _snooze(call: Call) -> int:
 
 
 async def _why(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         reasons = await peer.notifications.why()
         call.screen.tell(
             "why",
@@ -194,7 +193,7 @@ async def _register(call: Call) -> int:
         _bytes(arguments.key, PUBLIC_BYTES),
         _bytes(arguments.auth, AUTH_BYTES),
     )
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         await peer.notifications.register(address)
         call.screen.tell(
             "registered",
@@ -206,21 +205,21 @@ async def _register(call: Call) -> int:
 
 async def _confirm(call: Call) -> int:
     token = _bytes(call.arguments.token, TOKEN_BYTES)
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         await peer.notifications.confirm(token)
         call.screen.tell("confirmed", "This device is woken by pushes from now on.")
     return DONE
 
 
 async def _unregister(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         await peer.notifications.unregister()
         call.screen.tell("unregistered", "This device is pushed to no more.")
     return DONE
 
 
 async def _test(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         await peer.notifications.test()
         call.screen.tell("tested", "The push service has taken a test for this device.")
     return DONE

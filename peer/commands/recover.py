@@ -1,10 +1,11 @@
 """`homepost recover`: a person comes back on a new device."""
 
 from peer import show
-from peer.app import Peer, open_peer
+from peer.app import Peer
 from peer.command import command
 from peer.commands.call import DONE, Call, Commands
 from peer.commands.codes import code_given
+from peer.commands.lock import add_lock_option, new_phone
 from peer.console import check_line, drawn
 from peer.errors import BadCode, LyingKeeper, NotYet
 from peer.keys.words import seed_of
@@ -30,6 +31,7 @@ def add_to(commands: Commands) -> None:
         "--box-gone", action="store_true", help="there is no box any more: restore only who I am"
     )
     kit.add_argument("--mark", help="what the page says after “Kit”; with --box-gone")
+    add_lock_option(kit)
 
     friends = recover.add("friends", _friends, "come back with friends who keep shares")
     friends.add_argument(
@@ -45,6 +47,7 @@ def add_to(commands: Commands) -> None:
         metavar="N",
         help="a device that is not lost, by its number; all others are named as lost",
     )
+    add_lock_option(friends)
 
 
 async def _ways(call: Call) -> int:
@@ -59,7 +62,7 @@ async def _ways(call: Call) -> int:
 
 async def _friends(call: Call) -> int:
     arguments = call.arguments
-    async with open_peer(call.home, create=True) as peer:
+    async with new_phone(call) as peer:
         asking = peer.asking()
         progress = asking.begin()
         for given in arguments.answers:
@@ -129,7 +132,7 @@ async def _kit(call: Call) -> int:
     kit, words = _read(said)
     place = _place(arguments.at)
     name = arguments.name or await call.screen.word("Your name, as others see it:")
-    async with open_peer(call.home, create=True) as peer:
+    async with new_phone(call) as peer:
         if arguments.box_gone:
             back = await _alone(call, peer, kit, words, name)
         elif kit is not None:

@@ -21,6 +21,7 @@ KeysError
 ├── OutOfTurn             another message where the same one was to be repeated
 ├── GenerationUnknown     sealed under a person key that this device does not have
 ├── WriterUnknown         a segment by a device that no card of its person lists
+├── WrongPin              the key of the phone's file is sealed under another one
 └── Damaged               a record in our own key store that we cannot have written
 
 Each has a code that never changes and a row in docs/protocol.md §12.
@@ -164,6 +165,12 @@ class WriterUnknown(KeysError):
     """A segment of our archive was written by a device that no card of ours lists."""
 
     code = "writer-unknown"
+
+
+class WrongPin(KeysError):
+    """The key of the phone's file is sealed under another PIN, or another key of a keyring."""
+
+    code = "wrong-pin"
 
 
 class Damaged(KeysError):

@@ -200,6 +200,7 @@ def test_a_person_begins(call: Call, tmp_path: Path) -> None:
         "name": "Ana",
         "person": said.last["person"],
         "home": str(home),
+        "lock": "none",
     }
     assert re.fullmatch(r"[a-z2-7]{52}", said.last["person"])
     assert stat.S_IMODE(home.stat().st_mode) == 0o700

@@ -15,7 +15,15 @@ from typing import Any, TextIO
 
 import pytest
 
-from peer.console import ForPeople, ForPrograms, Lines, check_line, code_screen, is_yes
+from peer.console import (
+    ForPeople,
+    ForPrograms,
+    Lines,
+    check_line,
+    code_screen,
+    is_yes,
+    typed_unseen,
+)
 from wire.check_code import digits, pictures
 
 NUMBER = 42_917
@@ -298,3 +306,42 @@ def test_the_window_that_is_asked_for_shows_a_qr(
 
         assert "█" not in small
         assert "█" in large
+
+
+async def test_a_secret_is_typed_unseen_and_the_terminal_shows_again_afterwards(
+    terminal: tuple[int, TextIO, TextIO],
+) -> None:
+    person, reads, _ = terminal
+    before = termios.tcgetattr(reads.fileno())
+    with os.fdopen(os.dup(reads.fileno()), "r+b", buffering=0) as stream:
+        asking = asyncio.create_task(typed_unseen(stream, "PIN: "))
+        shown = await asyncio.to_thread(os.read, person, 100)
+        os.write(person, b"correct horse\n")
+        assert await asking == "correct horse"
+
+    shown += os.read(person, 100)
+    assert shown == b"PIN: \n"
+    assert termios.tcgetattr(reads.fileno()) == before
+
+
+async def test_a_secret_that_is_not_typed_to_its_end_leaves_a_terminal_that_shows(
+    terminal: tuple[int, TextIO, TextIO],
+) -> None:
+    person, reads, _ = terminal
+    before = termios.tcgetattr(reads.fileno())
+    with os.fdopen(os.dup(reads.fileno()), "r+b", buffering=0) as stream:
+        asking = asyncio.create_task(typed_unseen(stream, "PIN: "))
+        await asyncio.to_thread(os.read, person, 100)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    assert termios.tcgetattr(reads.fileno()) == before
+
+
+async def test_a_program_is_asked_for_no_secret(hand: Hand) -> None:
+    asks, out = programs(hand)
+    hand.type("correct horse\n")
+
+    assert await asks.pin("PIN: ") is None
+    assert said(out) == []

@@ -40,6 +40,7 @@ LETTER = Shown(
 STATUS: dict[str, Any] = {
     "name": "Ana",
     "person": "ABCDEFGHIJKLMNOP",
+    "lock": "none",
     "gateway": "answers",
     "places": ["192.168.1.20", "box.example"],
     "mailbox": {"waiting": 1, "bytes": 2048, "limit_bytes": 1 << 30},
@@ -200,6 +201,7 @@ def test_status_says_each_thing_on_a_line() -> None:
 
     assert lines == [
         "You       Ana (ABCDEFGH…)",
+        "Lock      off; whoever gets this disk can read all. Turn it on: homepost lock pin",
         "Box       answers at 192.168.1.20, box.example",
         "Contacts  2",
         "Waiting   2 letters to be sent",
@@ -207,6 +209,13 @@ def test_status_says_each_thing_on_a_line() -> None:
         "Missing   1 letter from Ben; asked again",
         "Given up  a letter to Carol: given up: too old",
     ]
+
+
+def test_status_says_what_opens_the_phone() -> None:
+    assert "Lock      on; your PIN opens this phone" in status_lines({**STATUS, "lock": "pin"})
+    assert "Lock      on; this phone opens when you log in to the system" in status_lines(
+        {**STATUS, "lock": "keyring"}
+    )
 
 
 def test_status_of_a_new_phone_says_what_comes_next() -> None:

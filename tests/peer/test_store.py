@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from peer import sqlite
-from peer.errors import NewerStore, StoreUnusable
+from peer.errors import CannotSeal, Locked, NewerStore, StoreUnusable
 from peer.keys.errors import Damaged
+from peer.keys.file_key import FileKey
 from peer.schema import MIGRATIONS
 from peer.store import FILE_NAME, LOCK_NAME, Store, open_store
 
@@ -101,15 +102,16 @@ def test_what_was_deleted_is_in_no_file_any_more(home: Path) -> None:
     assert not any(needle in one.read_bytes() for one in home.iterdir())
 
 
-def test_processes_that_count_at_once_lose_no_step(home: Path) -> None:
-    opened(home).close()
+@pytest.mark.parametrize("key", [None, FileKey(bytes(16), bytes(32))], ids=["plain", "sealed"])
+def test_processes_that_count_at_once_lose_no_step(home: Path, key: FileKey | None) -> None:
+    _opened_with(home, key).close()
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_count, args=(home,)) for _ in range(3)]
+    processes = [context.Process(target=_count, args=(home, key)) for _ in range(3)]
     for one in processes:
         one.start()
     for one in processes:
         one.join()
-    store = opened(home)
+    store = _opened_with(home, key)
 
     assert [one.exitcode for one in processes] == [0, 0, 0]
     assert store.note("count") == (3 * PER_PROCESS).to_bytes(4, "big")
@@ -117,13 +119,56 @@ def test_processes_that_count_at_once_lose_no_step(home: Path) -> None:
     store.close()
 
 
-def _count(home: Path) -> None:
+def _opened_with(home: Path, key: FileKey | None) -> Store:
+    store = open_store(home, create=True, key=key)
+    assert store is not None
+    return store
+
+
+def _count(home: Path, key: FileKey | None) -> None:
     for _ in range(PER_PROCESS):
-        store = opened(home)
+        store = _opened_with(home, key)
         with store.transaction():
             count = int.from_bytes(store.note("count") or b"", "big")
             store.keep_note("count", (count + 1).to_bytes(4, "big"))
         store.close()
+
+
+def test_a_new_file_with_a_key_is_sealed_and_opens_with_no_other(home: Path) -> None:
+    key = FileKey.generate()
+    store = _opened_with(home, key)
+    with store.transaction():
+        store.keep_note("name", b"a name that nobody reads")
+    assert store.sealed
+    assert not any(b"nobody reads" in one.read_bytes() for one in home.iterdir())
+    store.close()
+
+    with pytest.raises(Locked):
+        opened(home)
+    with pytest.raises(StoreUnusable, match="belongs to another file"):
+        _opened_with(home, FileKey.generate())
+    store = _opened_with(home, key)
+    assert store.note("name") == b"a name that nobody reads"
+    store.close()
+
+
+def test_a_plain_file_stays_plain_whatever_key_is_at_hand(home: Path) -> None:
+    opened(home).close()
+    store = _opened_with(home, FileKey.generate())
+
+    assert not store.sealed
+    store.close()
+
+
+def test_where_nothing_can_seal_a_sealed_file_is_left_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = FileKey.generate()
+    _opened_with(home, key).close()
+    monkeypatch.setattr(sqlite, "CAN_SEAL", False)
+
+    with pytest.raises(CannotSeal, match="Encrypt its disk"):
+        _opened_with(home, key)
 
 
 def test_a_newer_file_is_refused_and_left_as_it_is(home: Path) -> None:

@@ -1,10 +1,12 @@
 """Commands are put on the line, alone and in groups."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
-from peer.commands.call import DONE, Call, Commands
+from peer.commands.call import DONE, Call, Commands, read_pin
+from peer.errors import NoSuchFile
 
 
 async def _run(_call: Call) -> int:
@@ -46,3 +48,28 @@ def test_its_help_is_a_sentence(
         parser.parse_args(["send", "--help"])
 
     assert "Send a letter." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "pin"),
+    [
+        (b"correct horse\n", "correct horse"),
+        (b"correct horse\r\nand more", "correct horse"),
+        ("Öffne dich".encode(), "Öffne dich"),
+        (b" 1 \n", " 1 "),
+        (b"", ""),
+    ],
+)
+def test_a_pin_is_the_first_line_of_its_file(tmp_path: Path, content: bytes, pin: str) -> None:
+    (tmp_path / "pin").write_bytes(content)
+
+    assert read_pin(tmp_path / "pin") == pin
+
+
+def test_a_file_that_holds_no_pin_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pin").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(NoSuchFile, match="it is no text"):
+        read_pin(tmp_path / "pin")
+    with pytest.raises(NoSuchFile, match="No such file"):
+        read_pin(tmp_path / "other")
