@@ -17,9 +17,9 @@ A wake says nothing but "collect now", so a hundred parcels need no more than on
 one row for each device. An acknowledgement alone never silences another device: only reading does.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from gateway.push.hours import is_quiet, next_digest, quiet_ends
 from wire.ids import LaneId
@@ -85,6 +85,8 @@ class Rang:
     granted: WakeRule
     others: bool = False
     """Whether another device of the holder's is here."""
+    times: int = 1
+    """How many came on this lane in one commit; `seq` is the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +178,13 @@ class Explain:
 
     why: Why
     lane: LaneId | None
+    times: int = 1
 
 
 Action: TypeAlias = Push | Explain
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Row:
     """What is kept of a bell on the disk."""
 
@@ -204,8 +207,7 @@ class Row:
     """Wakes in the hour that began then."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Verdict(NamedTuple):
     why: Why | None
     again: float | None = None
     """When to look again, in steady seconds; None: when something happens."""
@@ -238,6 +240,7 @@ class Bell:
         self._lane: LaneId | None = None  # what the wake that is due is charged to
         self._told: float | None = None  # wall time since when a digest has something to tell
         self._due: float | None = None
+        self._why: Why | None = None  # what the last look came to
 
     def due(self) -> float | None:
         """Return when a Tick will do something, in steady seconds; None: before that, an event."""
@@ -265,12 +268,12 @@ class Bell:
                 self._connected = max(0, self._connected - 1)
             case Fetched(holds):
                 self._heard = now.steady
-                self._set(held=max(self.row.held, holds), pushes=0)
+                self.row.held, self.row.pushes = max(self.row.held, holds), 0
                 self._kept, self._grace = None, now.steady + GRACE_SECONDS
             case Holds(up_to):
                 self._heard = now.steady
                 if up_to > self.row.held:
-                    self._set(held=up_to, pushes=0)
+                    self.row.held, self.row.pushes = up_to, 0
                     self._grace = now.steady + GRACE_SECONDS if self._urgently_waits() else None
             case ReadElsewhere(up_to):
                 said = self._read(up_to)
@@ -282,7 +285,7 @@ class Bell:
                 self._failed(wait, dice, now)
             case Gone(up_to):
                 self._sending = None
-                self._set(read=max(self.row.read, up_to))
+                self.row.read = max(self.row.read, up_to)
             case Tick():
                 pass
         return [*said, *self._look(now)]
@@ -290,16 +293,18 @@ class Bell:
     # What happened
 
     def _rang(self, rang: Rang, now: Now) -> list[Action]:
+        if self._is_one_more(rang, now):
+            return [Explain(Why.OUTSTANDING, rang.lane, rang.times)]
         waited = self._urgently_waits()
         match rang.granted:
             case WakeRule.NEVER:
-                return [Explain(Why.NEVER, rang.lane)]
+                return [Explain(Why.NEVER, rang.lane, rang.times)]
             case WakeRule.WAKE:
-                self._set(wake=max(self.row.wake, rang.seq))
+                self.row.wake = max(self.row.wake, rang.seq)
             case WakeRule.WAKE_OUTSIDE_QUIET_HOURS:
-                self._set(outside=max(self.row.outside, rang.seq))
+                self.row.outside = max(self.row.outside, rang.seq)
             case WakeRule.DIGEST:
-                self._set(digest=max(self.row.digest, rang.seq))
+                self.row.digest = max(self.row.digest, rang.seq)
         if rang.granted is not WakeRule.DIGEST:
             if not waited:
                 self._lane = rang.lane
@@ -309,10 +314,27 @@ class Bell:
         if rang.granted is WakeRule.DIGEST and now.wall is not None:
             budget = rang.asked is not WakeRule.DIGEST
             why = Why.LANE_BUDGET if budget else Why.DIGEST
-            return [*actions, Explain(why, rang.lane)]
-        if verdict.why is None or any(isinstance(one, Push) for one in actions):
+            return [*actions, Explain(why, rang.lane, rang.times)]
+        if verdict.why is None:
             return actions
-        return [*actions, Explain(verdict.why, rang.lane)]
+        if any(isinstance(one, Push) for one in actions):
+            more = rang.times - 1
+            return [*actions, Explain(Why.SENDING, rang.lane, more)] if more else actions
+        return [*actions, Explain(verdict.why, rang.lane, rang.times)]
+
+    def _is_one_more(self, rang: Rang, now: Now) -> bool:
+        """Take note of a parcel that changes nothing: another like it has woken the device."""
+        row, due = self.row, self._due
+        if self._why is not Why.OUTSTANDING or due is None or now.steady >= due:
+            return False
+        done = max(row.held, row.read)
+        if rang.granted is WakeRule.WAKE and row.wake > done:
+            row.wake = max(row.wake, rang.seq)
+            return True
+        if rang.granted is WakeRule.WAKE_OUTSIDE_QUIET_HOURS and row.outside > done:
+            row.outside = max(row.outside, rang.seq)
+            return True
+        return False
 
     def _wait_a_moment(self, now: Now, *, others: bool, fresh: bool) -> None:
         if self.is_here(now) and (fresh or self._grace is None):
@@ -323,7 +345,7 @@ class Bell:
 
     def _read(self, up_to: int) -> list[Action]:
         waited = self._urgently_waits()
-        self._set(read=max(self.row.read, up_to))
+        self.row.read = max(self.row.read, up_to)
         if waited and not self._urgently_waits():
             return [Explain(Why.READ_ELSEWHERE, self._lane)]
         return []
@@ -333,14 +355,13 @@ class Bell:
         self._fails, self._kept = 0, kept
         if push is not None and not push.urgent:
             self._told = now.wall
-        fresh = now.steady - self.row.hour_began >= HOUR
-        self._set(
-            # A digest is no wake that must be answered: what it told of waits for the next one.
-            pushes=self.row.pushes + 1 if self._urgently_waits() else self.row.pushes,
-            pushed_at=now.steady,
-            hour_began=now.steady if fresh else self.row.hour_began,
-            hour_pushes=1 if fresh else self.row.hour_pushes + 1,
-        )
+        row = self.row
+        if now.steady - row.hour_began >= HOUR:
+            row.hour_began, row.hour_pushes = now.steady, 0
+        row.hour_pushes += 1
+        row.pushed_at = now.steady
+        if self._urgently_waits():  # a digest is no wake that must be answered
+            row.pushes += 1
         self._demoted, self._grace, self._lane = False, None, None
 
     def _failed(self, wait: float | None, dice: float, now: Now) -> None:
@@ -362,12 +383,13 @@ class Bell:
     def _follow(self, verdict: _Verdict, now: Now) -> list[Action]:
         if verdict.why in (Why.WOKE, Why.DIGEST_SENT):
             self._sending = Push(verdict.urgent, self._lane)
-            self._due = None
+            self._due, self._why = None, Why.SENDING
             return [self._sending, Explain(verdict.why, self._lane)]
         if verdict.why is Why.OVER_BUDGET:
             self._demoted = True
         again = verdict.again
         self._due = None if again is None else min(again, now.steady + LOOK_AGAIN)
+        self._why = verdict.why
         return []
 
     def _verdict(self, now: Now) -> _Verdict:
@@ -441,6 +463,3 @@ class Bell:
 
     def _until(self, why: Why, at: float, now: Now, wall: float) -> _Verdict:
         return _Verdict(why, now.steady + max(0.0, at - wall))
-
-    def _set(self, **changes: float) -> None:
-        self.row = replace(self.row, **changes)  # type: ignore[arg-type]  # all are numbers

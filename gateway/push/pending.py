@@ -16,16 +16,26 @@ from wire.ids import DeviceId, LaneId, SeatId
 from wire.lanes import WakeRule
 from wire.parcel import DAY
 
-MAX_SEATS_KNOWN: Final = 4096
-"""Seats whose devices are kept in memory, some 2 MB."""
+MAX_KNOWN: Final = 4096
+"""Seats and lanes that are kept in memory, some 3 MB."""
 
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
     device: DeviceId
-    newest: dict[WakeRule, int]
+    newest: list[int]
+    """By the number of the rule."""
     rules: dict[LaneId, WakeRule] = field(default_factory=dict)
     changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What parcels on one lane do, until it causes a wake or the day is over."""
+
+    day: int
+    marks: tuple[tuple[_Waiting, int], ...]
+    rings: tuple[Ring, ...]
 
 
 _DEVICES: Final = (
@@ -41,6 +51,7 @@ class PendingWakes:
 
     def __init__(self) -> None:
         self._seats: dict[SeatId, list[_Waiting]] = {}
+        self._plans: dict[bytes, _Plan] = {}
         self._lanes: dict[LaneId, tuple[int, int]] = {}
         self._changed: list[_Waiting] = []
 
@@ -56,33 +67,42 @@ class PendingWakes:
         now: float,
     ) -> Sequence[Ring]:
         """Note a parcel; return what it may do to each device that can be woken."""
-        devices = self._seats.get(seat)
-        if devices is None:
-            devices = self._seats[seat] = _devices(connection, seat)
-        return [self._ring(connection, one, seq, lane, rule, wakes_per_day, now) for one in devices]
-
-    def _ring(
-        self,
-        connection: sqlite3.Connection,
-        device: _Waiting,
-        seq: int,
-        lane: LaneId,
-        rule: WakeRule,
-        wakes_per_day: int,
-        now: float,
-    ) -> Ring:
-        asked = device.rules.get(lane, rule)
-        granted = asked
-        if asked in (WakeRule.WAKE, WakeRule.WAKE_OUTSIDE_QUIET_HOURS):
-            day, wakes = self._spent(connection, lane)
-            if (wakes if day == int(now // DAY) else 0) >= wakes_per_day:
-                granted = WakeRule.DIGEST
-        if granted is not WakeRule.NEVER:
+        today = int(now // DAY)
+        plan = self._plans.get(lane.raw)
+        if plan is None or plan.day != today:
+            plan = self._plan(connection, seat, lane, rule, wakes_per_day, today)
+            self._plans[lane.raw] = plan
+        for device, granted in plan.marks:
             device.newest[granted] = seq
             if not device.changed:
                 device.changed = True
                 self._changed.append(device)
-        return Ring(device.device, asked, granted)
+        return plan.rings
+
+    def _plan(
+        self,
+        connection: sqlite3.Connection,
+        seat: SeatId,
+        lane: LaneId,
+        rule: WakeRule,
+        wakes_per_day: int,
+        today: int,
+    ) -> _Plan:
+        """Return what parcels on a lane do today, as long as the lane causes no wake."""
+        devices = self._seats.get(seat)
+        if devices is None:
+            devices = self._seats[seat] = _devices(connection, seat)
+        day, wakes = self._spent(connection, lane) if devices else (0, 0)
+        over = (wakes if day == today else 0) >= wakes_per_day
+        marks, rings = [], []
+        for device in devices:
+            asked = granted = device.rules.get(lane, rule)
+            if over and asked in (WakeRule.WAKE, WakeRule.WAKE_OUTSIDE_QUIET_HOURS):
+                granted = WakeRule.DIGEST
+            rings.append(Ring(device.device, asked, granted))
+            if granted is not WakeRule.NEVER:
+                marks.append((device, int(granted)))
+        return _Plan(today, tuple(marks), tuple(rings))
 
     def _spent(self, connection: sqlite3.Connection, lane: LaneId) -> tuple[int, int]:
         known = self._lanes.get(lane)
@@ -109,6 +129,7 @@ class PendingWakes:
         ).rowcount
         if there:
             self._lanes[lane] = spent
+            self._plans.pop(lane.raw, None)
 
     def settle(self, connection: sqlite3.Connection) -> None:
         """Write what changed."""
@@ -129,12 +150,13 @@ class PendingWakes:
         for one in self._changed:
             one.changed = False
         self._changed.clear()
-        if len(self._seats) > MAX_SEATS_KNOWN or len(self._lanes) > MAX_SEATS_KNOWN:
+        if max(len(self._seats), len(self._plans)) > MAX_KNOWN:
             self.forget()
 
     def forget(self) -> None:
         """Know nothing any more."""
         self._seats.clear()
+        self._plans.clear()
         self._lanes.clear()
         self._changed.clear()
 
@@ -142,11 +164,7 @@ class PendingWakes:
 def _devices(connection: sqlite3.Connection, seat: SeatId) -> list[_Waiting]:
     found = []
     for device, wake, outside, digest in connection.execute(_DEVICES, (seat.raw,)).fetchall():
-        newest = {
-            WakeRule.WAKE: wake,
-            WakeRule.WAKE_OUTSIDE_QUIET_HOURS: outside,
-            WakeRule.DIGEST: digest,
-        }
+        newest = [0, wake, outside, digest, 0]
         rules = {
             LaneId(lane): WakeRule(rule) for lane, rule in connection.execute(_RULES, (device,))
         }

@@ -12,7 +12,7 @@ import secrets
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final, Protocol
 
@@ -41,7 +41,7 @@ from gateway.push.bell import (
 )
 from gateway.push.outcomes import KEEP_SECONDS, Dead, Later, Outcome, Taken, Wrong
 from gateway.push.store import PushStore, Reached
-from gateway.rings import Stored
+from gateway.rings import Ring, Stored
 from wire.errors import WireError
 from wire.ids import DeviceId, LaneId, SeatId
 from wire.pushes import Address, Hours
@@ -50,6 +50,7 @@ AT_A_TIME: Final = 32
 """Pushes under way."""
 TO_ONE_SERVICE: Final = 4
 """Of them to one push service, so that one that does not answer keeps no other phone waiting."""
+TAKEN_UP_TOGETHER: Final = 128
 EXPLAIN_SECONDS: Final = 20.0
 """After which reasons are written down: together, for they are no promise."""
 MAX_UNWRITTEN: Final = 1000
@@ -144,8 +145,10 @@ class Waking:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Take up what was pending, and wake phones until the block ends."""
-        for reached in await self.store.everybody():
+        for number, reached in enumerate(await self.store.everybody()):
             self._add(reached)
+            if number % TAKEN_UP_TOGETHER == 0:
+                await asyncio.sleep(0)  # the first are pushed to while the others are taken up
         tasks = [
             asyncio.create_task(self._mind_the_time(), name="wakes"),
             asyncio.create_task(self._write_whys(), name="reasons of wakes"),
@@ -176,14 +179,18 @@ class Waking:
 
     def arrived(self, parcels: Sequence[Stored]) -> None:
         """Parcels were stored."""
+        rung: dict[int, tuple[Ring, Stored, int]] = {}
         for parcel in parcels:
-            for ring in parcel.rings:
-                phone = self._phones.get(ring.device)
-                if phone is not None:
-                    others = self._others_here(parcel.seat, ring.device)
-                    self._tell(
-                        phone, Rang(parcel.seq, parcel.lane, ring.asked, ring.granted, others)
-                    )
+            for ring in parcel.rings:  # parcels of one commit on one lane have the same
+                _, _, times = rung.get(id(ring), (ring, parcel, 0))
+                rung[id(ring)] = (ring, parcel, times + 1)
+        for ring, newest, times in rung.values():
+            phone = self._phones.get(ring.device)
+            if phone is not None:
+                others = self._others_here(newest.seat, ring.device)
+                self._tell(
+                    phone, Rang(newest.seq, newest.lane, ring.asked, ring.granted, others, times)
+                )
 
     def here(self, seat: SeatId, device: DeviceId) -> None:
         """A device has connected."""
@@ -347,9 +354,10 @@ class Waking:
             case Push() as push:
                 self._queues.setdefault(phone.service, deque()).append((phone, push))
                 self._start(phone.service)
-            case Explain(why, lane):
+            case Explain(why, lane, times):
                 if len(self._whys) < MAX_UNWRITTEN:
-                    self._whys[phone.device, int(self._clock.now() // 3600), why, lane] += 1
+                    hour = int(self._clock.now() // 3600)
+                    self._whys[phone.device, hour, why, lane] += times
 
     # Time
 
@@ -456,7 +464,7 @@ class Waking:
     async def _sent(self, phone: _Phone, push: Push, kept: float) -> None:
         self._tell(phone, Sent(kept))
         with suppress(Refusal):  # a full disk: after a restart it rings once more
-            await self.store.pushed(phone.device, phone.bell.row, lane=push.lane)
+            await self.store.pushed(phone.device, replace(phone.bell.row), lane=push.lane)
 
     def _complain(self, service: str, what: str) -> None:
         """Say once to the owner what a push service has against us, and nothing of the phone."""
