@@ -35,6 +35,7 @@ from peer.ways.furnishing import (
 )
 from peer.ways.gateway_client import GatewayClient, LiveMailbox
 from peer.ways.missing import Gaps
+from peer.ways.notifying import Notifications
 from peer.ways.receiving import Batch, Came, Receiving
 from peer.ways.sending import Sending, State
 from wire.errors import WireError
@@ -170,6 +171,7 @@ class Watch:
         self._contacts = Contacts(store.db)
         self._guard = Guard(store, me, now=now)
         self._events: asyncio.Queue[Event | ItemId] = asyncio.Queue()
+        self._read = asyncio.Event()
         self._told: dict[str, int] = {}
         self._asked: set[ParcelId] = set()
         self._live_gateway: GatewayClient | None = None
@@ -190,6 +192,7 @@ class Watch:
             self._state(),
             self._left_behind(),
             self._archiving(),
+            self._reading(),
         )
         works = [asyncio.create_task(one) for one in loops]
         try:
@@ -199,6 +202,8 @@ class Watch:
                 if event.done():
                     for one in self._shown(event.result()):
                         yield one
+                        if isinstance(one, Arrived):
+                            self._read.set()
                     continue
                 event.cancel()
                 for work in works:
@@ -224,6 +229,13 @@ class Watch:
             while not self._events.empty():
                 for event in self._shown(self._events.get_nowait()):
                     yield event
+
+    async def _reading(self) -> None:
+        """Tell the gateway what was read here, so that no other device rings for it."""
+        while True:
+            await self._read.wait()
+            self._read.clear()
+            await Notifications(self._store, self._me, now=self._now).tell_read()
 
     async def collect(self, *, tell: bool = False) -> None:
         """Collect all that waits in the mailbox by asking for it.

@@ -40,6 +40,7 @@ from wire.pairing import PairAnswer, PairRequest
 from wire.parcel import Parcel, read_parcel
 from wire.places import Place
 from wire.prekeys import decode_bundles, decode_upload, encode_bundles, encode_upload
+from wire.pushes import Address, Hours, Reach, decode_number, decode_rules, decode_whys
 from wire.receipt import Receipt
 from wire.signing import sign, verify
 
@@ -470,4 +471,64 @@ def _prekey_bundles(given: Json) -> Json:
         ],
         "chain": [one.hex() for one in found.chain],
         "bytes": encode_bundles(found.bundles, chain=found.chain).hex(),
+    }
+
+
+# §19 Waking
+
+
+@operation("push-address")
+def _push_address(given: Json) -> Json:
+    address = Address.decode(raw(given, "bytes"))
+    return {
+        "kind": int(address.kind),
+        "endpoint": address.endpoint,
+        "public": address.public.hex(),
+        "auth": address.auth.hex(),
+    }
+
+
+@operation("push-hours")
+def _push_hours(given: Json) -> Json:
+    return _hours_fields(Hours.decode(raw(given, "bytes")))
+
+
+@operation("push-reach")
+def _push_reach(given: Json) -> Json:
+    reach = Reach.decode(raw(given, "bytes"))
+    return {
+        "vapid": reach.vapid.hex(),
+        "address": reach.address,
+        "waits": reach.waits,
+        "hours": _hours_fields(reach.hours),
+    }
+
+
+@operation("push-rules")
+def _push_rules(given: Json) -> Json:
+    rules = decode_rules(raw(given, "bytes"))
+    return {"rules": [[lane.raw.hex(), int(rule or 0)] for lane, rule in rules.items()]}
+
+
+@operation("push-read")
+def _push_read(given: Json) -> Json:
+    return {"number": decode_number(raw(given, "bytes"))}
+
+
+@operation("push-why")
+def _push_why(given: Json) -> Json:
+    lines = decode_whys(raw(given, "bytes"))
+    return {
+        "lines": [
+            [one.hour, one.why, one.lane.raw.hex() if one.lane else "", one.times] for one in lines
+        ]
+    }
+
+
+def _hours_fields(hours: Hours) -> Json:
+    return {
+        "zone": hours.zone,
+        "quiet": list(hours.quiet) if hours.quiet else [],
+        "snooze_until": hours.snooze_until,
+        "digests": list(hours.digests),
     }

@@ -42,4 +42,5 @@ def test_there_are_many_ways_to_fail_and_every_format_has_some() -> None:
     readers = {"cbor", "id", "place", "gateway-code", "contact-code", "certificate", "verify"}
     readers |= {"pair-request", "pair-answer", "login", "lane-right", "parcel", "lane-opening"}
     readers |= {"frame", "statement", "card", "freshness-note", "prekey-upload", "prekey-bundles"}
+    readers |= {"push-address", "push-hours", "push-reach", "push-rules", "push-read", "push-why"}
     assert readers <= {one["op"] for one in failing}
