@@ -48,7 +48,7 @@ async def changing_devices(scene: Scene) -> None:
     drafts = [one.text for one in other.drafts("Ben")]
     scene.ledger.equal("drafts on the tablet", drafts, ["Dear Ben, about Sunday"])
     lines = [one for one in await other.notifications.rules() if one.kind is LaneClass.LETTER]
-    scene.ledger.equal("rule for Ben there", [one.rule for one in lines], [WakeRule.NEVER])
+    scene.ledger.equal("rule for Ben there", [one.rule.name for one in lines], ["NEVER"])
     await other.try_state()
     scene.ledger.equal("letters that are new on the phone then", await anna.texts(), [])
 

@@ -47,8 +47,8 @@ def test_a_draft_is_kept_shown_and_dropped(home: Path) -> None:
 
 
 def test_a_draft_is_said_in_words(home: Path) -> None:
-    assert "Nothing is begun." in called(home, "draft", "Ben").text
-    assert "Begun: Dear Ben" in called(home, "draft", "Ben", "Dear Ben").text
+    assert "Nothing is begun." in called(home, "draft", "Ben").out
+    assert "Begun: Dear Ben" in called(home, "draft", "Ben", "Dear Ben").out
 
 
 def test_a_draft_for_nobody_is_refused(home: Path) -> None:
