@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from peer.devices.archive import Archive
+from peer.devices.drafts import Draft, Drafts
 from peer.devices.witness import Witness
 from peer.errors import (
     BadCode,
@@ -409,8 +410,33 @@ class Peer:
             item = sending.write(contact, Letter.write(text, file))
         except (TooLong, TooLargeToSeal) as error:
             raise TooLarge(f"{error}; larger things cannot be sent yet") from None
+        Drafts(self._store, self.me).drop(contact, text)
         await sending.deliver()
         return sending.state(item)
+
+    def drafts(self, name: str) -> tuple[Draft, ...]:
+        """Return what was begun for a contact, here and on other devices.
+
+        Raises:
+            NoSuchContact
+        """
+        return Drafts(self._store, self.me).of(self.contacts.named(name))
+
+    def keep_draft(self, name: str, text: str) -> None:
+        """Keep a letter that is begun, in place of what was begun before.
+
+        Raises:
+            NoSuchContact, TooLarge
+        """
+        Drafts(self._store, self.me).keep(self.contacts.named(name), text)
+
+    def drop_draft(self, name: str) -> None:
+        """Drop what was begun for a contact.
+
+        Raises:
+            NoSuchContact
+        """
+        Drafts(self._store, self.me).drop(self.contacts.named(name))
 
     async def try_outbox(self) -> int:
         """Try everything that waits here; return how much still does."""

@@ -34,7 +34,7 @@ from peer.app import (
 from peer.codes.errors import CodesError
 from peer.codes.qr import write
 from peer.command import command, program
-from peer.commands import archive, friends, kit, lock, notifications, recover
+from peer.commands import archive, drafts, friends, kit, lock, notifications, recover
 from peer.commands.archive import older_line, tell_restoring
 from peer.commands.call import DONE, FAILED, INTERRUPTED, Call, Commands
 from peer.commands.codes import code_given
@@ -123,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
             "--unverified", action="store_true", help="compare nothing; both sides must say so"
         )
     _contact_commands(commands.group("contacts", _contacts, "the people you know"))
+    drafts.add_to(commands)
     friends.add_to(commands)
     kit.add_to(commands)
     notifications.add_to(commands)

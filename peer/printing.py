@@ -78,6 +78,8 @@ def status_lines(status: dict[str, Any]) -> list[str]:
         rows.append(("Mailbox", f"{count(mailbox['waiting'], 'parcel')}, {used} of {limit}"))
     if status.get("seed_on_phone") and not status.get("kit_checked"):
         rows.append(("Kit", f"not on paper yet: {command('kit print FILE.pdf')}"))
+    if status.get("copied"):
+        rows.append(("Copied", "this phone was copied or set back; take it off and add it anew"))
     for name, missing in status["missing"].items():
         rows.append(("Missing", f"{count(missing, 'letter')} from {show.name(name)}; asked again"))
     for name in status["cards_behind"]:

@@ -58,6 +58,8 @@ async def _sync(store: Store, me: Me, gateway: GatewayClient, *, now: float) -> 
         await gateway.leave_state_snapshot(log.snapshot().encode())
         log.left(now=now)
     log.synced(answer.heads, now=now)
+    with store.transaction():
+        changed |= me.belongings.read_elsewhere() > 0  # letters may have come since from an archive
     return changed
 
 

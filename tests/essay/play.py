@@ -8,12 +8,19 @@ from demo.stage import StepFailed
 from peer.errors import PeerError
 from tests.essay.ledger import Ledger, Measure, Row
 from tests.essay.memory import MemoryUnreadable
-from tests.essay.rows import centralised, federated, lasting, peer_to_peer, zero_knowledge
+from tests.essay.rows import (
+    centralised,
+    devices,
+    federated,
+    lasting,
+    peer_to_peer,
+    zero_knowledge,
+)
 from tests.essay.scene import scene
 
 __all__ = ["Played", "play"]
 
-ROOMS = (centralised, lasting, peer_to_peer, federated, zero_knowledge)
+ROOMS = (centralised, lasting, devices, peer_to_peer, federated, zero_knowledge)
 """Where the rows are; importing them enters them into the list."""
 
 

@@ -119,7 +119,7 @@ def play(seed: int) -> Outcome:
             case "skew":
                 one.skew = dice.choice(SKEWS)
             case "poison" if dice.random() < 0.05:
-                one.clock = Clock(one.clock.epoch, LATEST - dice.randint(0, 3))
+                one.clock = one.clock.seen(one.clock.epoch, LATEST - dice.randint(0, 3))
             case "turn" if dice.random() < 0.1:
                 one.clock = one.clock.turned()
     told = [entry for device in devices for entry in device.told]
@@ -152,6 +152,8 @@ def main(seeds: int) -> int:
         outcome = play(seed)
         diverged += outcome.diverged
         lost += outcome.lost
+        if outcome.diverged or outcome.lost:
+            print(f"seed {seed}: {outcome}")
     seconds = time.monotonic() - began
     print(f"{seeds} seeds, {diverged} diverged, {lost} lost updates, {seconds:.1f} s")
     return diverged + lost

@@ -2,7 +2,8 @@
 
 from peer.keys.person import Device, Identity
 from peer.keys.primitives import system_random
-from peer.keys.vault import Vault
+from peer.me import Me
+from peer.store import Store
 from tests.peer.household import Box, Household, Phone
 from wire.card import DeviceEntry, Role, Signed, Statement, StatementKind
 from wire.statements import CARD_SECONDS
@@ -13,30 +14,37 @@ async def second_device(house: Household, first: Phone, box: Box | None = None) 
 
     It has the person key, the card and a place to log in; all else it has to hear.
     """
-    me = first.peer.me
-    device = Device.generate(system_random)
-    entry = DeviceEntry(device.key, device.exchange.public, Role.COMPUTER)
-    list_devices(first, [*me.card.devices, entry])
-    phone = Phone(first.name, house.folder / f"{first.home.name}-{device.id.text[:4]}", house.hands)
+    count = len(first.peer.me.card.devices)
+    phone = Phone(first.name, house.folder / f"{first.home.name}-{count}", house.hands)
     house._stack.push_async_callback(phone.close)
-    store = (await phone.open())._store
-    with store.transaction():
-        vault: Vault = store.vault
-        vault.keep_identity(
-            Identity(me.person, device, first.peer._store.vault.person_keys()[-1]), seed=None
-        )
-        for key in reversed(first.peer._store.vault.person_keys()):
-            vault.keep_person_key(key)
-        store.keep_note("card", first.peer._store.note("card"))
+    begin_second(first.peer._store, (await phone.open())._store, now=house.hands.now())
     if box is not None:
         await first.peer.try_state()
         await box.pair(phone)
     return phone
 
 
+def begin_second(first: Store, second: Store, *, now: float) -> None:
+    """Make the phone of `second` a further device of the person of `first`."""
+    me, device = Me(first), Device.generate(system_random)
+    entry = DeviceEntry(device.key, device.exchange.public, Role.COMPUTER)
+    state_devices(first, [*me.card.devices, entry], now=now)
+    keys = first.vault.person_keys()
+    with second.transaction():
+        second.vault.keep_identity(Identity(me.person, device, keys[-1]), seed=None)
+        for key in reversed(keys):
+            second.vault.keep_person_key(key)
+        second.keep_note("card", first.note("card"))
+
+
 def list_devices(phone: Phone, devices: list[DeviceEntry]) -> None:
     """Let the card of the phone's person list these devices, and nobody else."""
-    store, me = phone.peer._store, phone.peer.me
+    state_devices(phone.peer._store, devices, now=phone.hands.now())
+
+
+def state_devices(store: Store, devices: list[DeviceEntry], *, now: float) -> None:
+    """Sign a statement that lists these devices under the newest person key, and keep it."""
+    me = Me(store)
     card, position = me.card, me.card.position
     key = store.vault.identity().person_key
     statement = Statement(
@@ -49,11 +57,11 @@ def list_devices(phone: Phone, devices: list[DeviceEntry]) -> None:
         person_generation=key.generation,
         person_public=key.box.public,
         gateways=card.gateways,
-        issued=int(phone.hands.now()),
-        expires=int(phone.hands.now()) + CARD_SECONDS,
+        issued=int(now),
+        expires=int(now) + CARD_SECONDS,
         signer=me.identity.device.key.raw,
     )
     signed = Signed.make(statement, me.identity.device.signing)
     with store.transaction():
         me.take_statements((signed.encode(),))
-    assert {one.id for one in phone.peer.me.card.devices} == {one.id for one in devices}
+    assert {one.id for one in me.card.devices} == {one.id for one in devices}
