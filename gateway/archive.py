@@ -54,6 +54,8 @@ _STAGING: Final = "restoring"
 class FolderTaken(StartupError):
     """There is a store already, or another gateway's key."""
 
+    code = "folder-taken"
+
     def __init__(self, path: Path) -> None:
         super().__init__(
             f"{path} is there already, and a backup never takes the place of anything. To put it "
@@ -64,6 +66,8 @@ class FolderTaken(StartupError):
 
 class CannotWrite(StartupError):
     """The backup cannot be written where it was wanted."""
+
+    code = "cannot-write"
 
 
 @dataclass(frozen=True, slots=True)

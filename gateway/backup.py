@@ -50,6 +50,8 @@ _MADE: Final = re.compile(r"[A-Z2-7]{24}")
 class BackupUnusable(StartupError):
     """A backup cannot be opened; the sentence says why, and what to do."""
 
+    code = "backup-unusable"
+
 
 class NoBackup(BackupUnusable):
     """The file is something else."""

@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except (StartupError, ControlError) as error:
         if arguments.json:
-            print(json.dumps({"error": getattr(error, "code", "failed"), "sentence": str(error)}))
+            print(json.dumps({"error": error.code, "sentence": str(error)}))
         else:
             print(f"{PROGRAM}: {error}", file=sys.stderr)
         return FAILED

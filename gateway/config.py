@@ -56,6 +56,8 @@ _SIZE: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,3})?)\s*([a-z]*)")
 class SettingsError(StartupError):
     """A setting is unknown, of the wrong kind or out of bounds; the sentence names it."""
 
+    code = "settings-wrong"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:

@@ -21,9 +21,14 @@ PATIENCE: Final = 15.0
 class ControlError(Exception):
     """A command could not be carried out; the sentence says what to do."""
 
+    code: str = "failed"
+    """What scripts tell it by (`--json`, deploy/README.md)."""
+
 
 class NotRunning(ControlError):
     """No gateway answers at the control socket."""
+
+    code = "not-running"
 
 
 class Refused(ControlError):

@@ -374,9 +374,14 @@ class StateFull(Refusal):
 class StartupError(Exception):
     """The gateway cannot start; the sentence says what the owner can do."""
 
+    code: ClassVar[str]
+    """What scripts tell it by (`--json`, deploy/README.md). It never changes."""
+
 
 class AlreadyRunning(StartupError):
     """Another process holds the data folder."""
+
+    code = "already-running"
 
     def __init__(self, folder: Path, *, pid: int | None) -> None:
         holder = f"the gateway with process id {pid}" if pid else "another process"
@@ -389,9 +394,13 @@ class AlreadyRunning(StartupError):
 class FolderUnusable(StartupError):
     """The data folder cannot be used as one."""
 
+    code = "folder-unusable"
+
 
 class ForeignFile(StartupError):
     """The file at the store's place was not written by this program."""
+
+    code = "foreign-file"
 
     def __init__(self, path: Path) -> None:
         super().__init__(
@@ -402,6 +411,8 @@ class ForeignFile(StartupError):
 
 class NewerSchema(StartupError):
     """The store was written by a newer gateway."""
+
+    code = "newer-schema"
 
     def __init__(self, path: Path, *, found: int, known: int) -> None:
         super().__init__(
@@ -420,6 +431,8 @@ class DamagedStore(StartupError):
         reason: what was found.
         mendable: whether another file can be made of what is left.
     """
+
+    code = "damaged-store"
 
     def __init__(self, path: Path, *, reason: str, mendable: bool = False) -> None:
         super().__init__(

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 class IdentityUnusable(StartupError):
     """A key of this gateway is missing, damaged or cannot be read."""
 
+    code = "key-unusable"
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

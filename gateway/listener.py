@@ -67,6 +67,7 @@ from wsproto.utilities import ProtocolError
 from gateway.door import Caps, Door, Entrance, Guest
 from gateway.errors import Refusal, TooManyRequests
 from gateway.introduction import MAX_LINE, begins, read_line
+from gateway.logs import quiet_libraries
 from gateway.names import WrongHost, is_ours
 from gateway.visit import STATE, Visit
 from wire.errors import Malformed
@@ -99,10 +100,10 @@ MAX_TOLD: Final = 8
 """Foreign hosts that the log names, each once: for an owner who forgot to set `hosts`."""
 REFUSED_SECONDS: Final = 60
 """What is told to whoever was refused too often."""
+LOCAL_CONNECTIONS: Final = 16
+"""On the owner's socket: a script that forgets to close them would take the files of phones."""
 QUEUED: Final = 2
 """Pieces of a body, of at most 64 KiB, that wait for whoever reads it."""
-LINES_A_MINUTE: Final = 20
-"""What one library may say in the log: at some hundred bytes a line, a megabyte in an hour."""
 
 _HEAD_END: Final = b"\r\n\r\n"
 _ODD_LINES: Final = re.compile(rb"(?<!\r)\n|\n[ \t]|\0")
@@ -164,8 +165,9 @@ def _entrances(sockets: Sequence[socket.socket], door: Door) -> list[Entrance]:
 async def serve_local(
     app: Any, *, sock: socket.socket, stop: Callable[[], Awaitable[object]], grace: float
 ) -> None:
-    """Serve `app` on a Unix socket, without TLS and caps, until `stop` returns."""
-    await _serve(app, [sock], _House(), context=None, stop=stop, grace=grace)
+    """Serve `app` on a Unix socket, without TLS, until `stop` returns."""
+    house = _House(most=LOCAL_CONNECTIONS)
+    await _serve(app, [sock], house, context=None, stop=stop, grace=grace)
 
 
 def tls_context(pem: Path) -> ssl.SSLContext:
@@ -192,6 +194,9 @@ async def _serve(
     running = set[asyncio.Task[Any]]()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if house.most is not None and len(running) >= house.most:
+            _cut(writer.transport)
+            return
         if task := asyncio.current_task():
             running.add(task)
             task.add_done_callback(running.discard)
@@ -270,6 +275,8 @@ class _House:
 
     door: Door | None = None
     """Who counts them; nobody on the owner's socket."""
+    most: int | None = None
+    """How many there may be, where nobody counts them."""
     names: Collection[str] | None = None
     """Our names beside those that nobody outside can own; None where any name will do."""
     is_plain: bool = False
@@ -663,53 +670,3 @@ def _their_doing() -> Iterator[None]:
         yield
     except (Malformed, TimeoutError) as error:
         raise ConnectionAbortedError from error
-
-
-# What libraries may say
-
-
-class Sparing(logging.Filter):
-    """Passes a few records a minute, and tells how many it has kept back.
-
-    Args:
-        lines: how many in a minute.
-        now: returns seconds that never go back.
-    """
-
-    def __init__(self, lines: int, *, now: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
-        self._lines = lines
-        self._now = now
-        self._since = now()
-        self._passed = 0
-        self._kept_back = 0
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the record is written."""
-        if self._now() - self._since >= 60.0:
-            self._since, self._passed = self._now(), 0
-        if self._passed >= self._lines:
-            self._kept_back += 1
-            return False
-        self._passed += 1
-        if self._kept_back:
-            record.msg = f"{record.getMessage()} (and {self._kept_back} more that were not written)"
-            record.args = None
-            self._kept_back = 0
-        return True
-
-
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Keep what strangers can make others say within bounds, until the block ends."""
-    spoken = [
-        (logging.getLogger(name), Sparing(LINES_A_MINUTE))
-        for name in ("asyncio", "hypercorn.error", __name__, "gateway.answers", "gateway.door")
-    ]
-    for logger, sparing in spoken:
-        logger.addFilter(sparing)
-    try:
-        yield
-    finally:
-        for logger, sparing in spoken:
-            logger.removeFilter(sparing)

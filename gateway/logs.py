@@ -6,7 +6,8 @@ wrote it (asyncio and hypercorn write too), passes here on its way out.
     control characters   shown as \\x1b and the like: nobody can forge a line or colour a terminal
     codes, keys, bearers hidden, and so are ids: long runs of base32, base64url or hex
     addresses            cut to a network: IPv4 to /24, IPv6 to /48
-    floods               asyncio's complaints about one cause at most `BURST` in `PERIOD` seconds
+    floods               asyncio's complaints about one cause at most `BURST` in `PERIOD` seconds,
+                         and all of one library at most `LINES_A_MINUTE` while strangers can come
 """
 
 import ipaddress
@@ -15,13 +16,20 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, TextIO
 
 HIDDEN: Final = "[hidden]"
+LINES_A_MINUTE: Final = 20
+"""What one library may say in the log: at some hundred bytes a line, a megabyte in an hour."""
 BURST: Final = 10
 PERIOD: Final = 60.0
 """Seconds. A loop that complains at each failed accept wrote 1 GB in seven minutes (measured)."""
+
+_MADE_TO_SPEAK: Final = (
+    "asyncio", "hypercorn.error", "gateway.listener", "gateway.answers", "gateway.door",
+)  # fmt: skip
 
 _CODE: Final = re.compile(r"\bHP[A-Z]1:[A-Z2-7]+", re.IGNORECASE)
 _RUN: Final = re.compile(r"[A-Za-z0-9_-]{22,}={0,2}")
@@ -111,6 +119,50 @@ class Dam(logging.Filter):
             self._kinds[kind] = count = _Count(now)
         count.passed += 1
         return count.passed <= BURST
+
+
+class Sparing(logging.Filter):
+    """Passes a few records a minute, and tells how many it has kept back.
+
+    Args:
+        lines: how many in a minute.
+        now: returns seconds that never go back.
+    """
+
+    def __init__(self, lines: int, *, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._lines = lines
+        self._now = now
+        self._since = now()
+        self._passed = 0
+        self._kept_back = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is written."""
+        if self._now() - self._since >= 60.0:
+            self._since, self._passed = self._now(), 0
+        if self._passed >= self._lines:
+            self._kept_back += 1
+            return False
+        self._passed += 1
+        if self._kept_back:
+            record.msg = f"{record.getMessage()} (and {self._kept_back} more that were not written)"
+            record.args = None
+            self._kept_back = 0
+        return True
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep what strangers can make others say within bounds, until the block ends."""
+    spoken = [(logging.getLogger(name), Sparing(LINES_A_MINUTE)) for name in _MADE_TO_SPEAK]
+    for logger, sparing in spoken:
+        logger.addFilter(sparing)
+    try:
+        yield
+    finally:
+        for logger, sparing in spoken:
+            logger.removeFilter(sparing)
 
 
 class _Count:

@@ -22,6 +22,8 @@ _LISTENING: Final = "0A"
 class PortUnusable(StartupError):
     """The port cannot be listened on."""
 
+    code = "port-unusable"
+
 
 Opens = Callable[[str, int], socket.socket]
 """Returns a socket that listens at an address and port."""

@@ -32,6 +32,8 @@ _SPKI_HEAD: Final = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010
 class NoCertificate(StartupError):
     """Nothing on this machine can make a certificate."""
 
+    code = "no-certificate"
+
 
 def make_certificate(key: SigningKey, folder: Path) -> bytes:
     """Return a new certificate for the holder of `key`, and its private key, in PEM.

@@ -115,15 +115,13 @@ def deposit(
         if _came_before(connection, parcel, body_hash):
             return None
         _make_it_fit(connection, tally, lane, size)
+    # Python's sqlite3 asks bytes whether they would rather be stored as something else, which costs
+    # more than a copy: 7 µs for each parcel, with the two of `tally.py`.
+    lane_raw, id_raw = bytearray(parcel.lane.raw), bytearray(parcel.id.raw)
     noted = connection.execute(
         "INSERT INTO deposit (lane, parcel, body_hash, forget_day) VALUES (?, ?, ?, ?)"
         " ON CONFLICT DO NOTHING",
-        (
-            parcel.lane.raw,
-            parcel.id.raw,
-            body_hash,
-            forget_day(parcel.lifetime, now=now),
-        ),
+        (lane_raw, id_raw, bytearray(body_hash), forget_day(parcel.lifetime, now=now)),
     ).rowcount
     if not noted:
         _came_before(connection, parcel, body_hash)
@@ -133,14 +131,14 @@ def deposit(
         "INSERT INTO parcel (seat, seq, lane, parcel, lifetime, purge, dies_at, body, checksum)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            lane.seat.id.raw,
+            bytearray(lane.seat.id.raw),
             seq,
-            parcel.lane.raw,
-            parcel.id.raw,
+            lane_raw,
+            id_raw,
             int(parcel.lifetime),
-            parcel.purge,
+            bytearray(parcel.purge),
             dies_at,
-            parcel.body,
+            bytearray(parcel.body),
             checksum(
                 lane.seat.id.raw,
                 seq,

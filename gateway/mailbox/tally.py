@@ -154,11 +154,11 @@ class Tally:
             return
         connection.executemany(
             "UPDATE lane SET used_bytes = ?, remembered = ? WHERE lane = ?",
-            [(one.used, one.remembered, one.lane.id.raw) for one in self._changed_lanes],
+            [(one.used, one.remembered, bytearray(one.lane.id.raw)) for one in self._changed_lanes],
         )
         connection.executemany(
             "UPDATE seat SET used_bytes = ?, last_seq = ? WHERE seat = ?",
-            [(one.used, one.last_seq, one.id.raw) for one in self._changed_seats],
+            [(one.used, one.last_seq, bytearray(one.id.raw)) for one in self._changed_seats],
         )
         for lane in self._changed_lanes:
             lane.changed = False

@@ -38,7 +38,8 @@ need not wait. Who forges it can only do what a gateway that says nothing can do
 KEPT_SECONDS: Final = 3600.0
 """How long a state is kept once its code is over."""
 CLOCKS_APART: Final = 3600.0
-"""By how much the clock of the phone that shows a code may be ahead of ours."""
+"""By how much the clock of the phone that shows a code may be ahead of ours. A code that has been
+over for longer is more likely one of a phone whose clock is behind."""
 GOOD_SECONDS: Final = CONTACT_CODE_SECONDS / 2
 """How long a code that nobody has answered must still be good to be shown again."""
 ANSWER_SECONDS: Final = 120.0
@@ -181,6 +182,11 @@ class Adding:
         Raises:
             NobodyAnswered, NotTheSame, BadCode, GatewayNotThere, WrongGateway, GatewayRefused
         """
+        if code.expires + CLOCKS_APART < self.now():
+            raise BadCode(
+                "this code was over more than an hour ago; if it was shown just now, look at the"
+                " clocks of both phones, then ask for a new one"
+            )
         if code.expires < self.now():
             raise BadCode("this code is over; ask for a new one")
         if code.expires > self.now() + CONTACT_CODE_SECONDS + CLOCKS_APART:

@@ -5,11 +5,12 @@ never share one (docs/protocol.md §1, §3.2, §3.5).
 """
 
 import asyncio
+import base64
 import json
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +19,7 @@ import aiohttp
 from peer.command import command
 from peer.errors import GatewayNotThere, GatewayRefused, WrongGateway
 from peer.ways.tls import CONNECT_SECONDS, look_at, named, pinned
-from wire.auth import Channel
+from wire.auth import NONCE_BYTES, Channel
 from wire.frames import MAX_FRAME
 from wire.ids import GatewayId
 from wire.places import Place
@@ -29,6 +30,10 @@ SLOWEST: Final = 16_000
 """Bytes a second below which a line is given up: 128 kbit/s."""
 MAX_ANSWER: Final = MAX_FRAME + 4096
 """Bytes of the largest answer: one frame of parcels and a greeting."""
+
+NONCE_SECONDS: Final = 50.0
+"""How long we take a nonce for good that came with an answer; a gateway does for 60. Source:
+docs/protocol.md §3.4."""
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
 """What a refusal's code looks like; it is shown to people, and a stranger may have written it."""
@@ -68,6 +73,8 @@ class Connection:
         self._certificate = destination.certificate
         self._tls: ssl.SSLContext | None = None
         self._place: Place | None = None
+        self._nonce = b""
+        self._nonce_ends = 0.0
 
     async def channel(self) -> Channel:
         """Return what an answer on these connections is bound to."""
@@ -108,6 +115,20 @@ class Connection:
                 return data
         raise GatewayNotThere(self._not_there())
 
+    def take_nonce(self) -> bytes | None:
+        """Return the nonce that the last answer brought for one more opening, once.
+
+        Source: docs/protocol.md §4.5.
+        """
+        nonce, self._nonce = self._nonce, b""
+        fresh = asyncio.get_running_loop().time() < self._nonce_ends
+        return nonce if fresh and len(nonce) == NONCE_BYTES else None
+
+    def _keep_nonce(self, text: str) -> None:
+        with suppress(ValueError):  # then there is none
+            self._nonce = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            self._nonce_ends = asyncio.get_running_loop().time() + NONCE_SECONDS
+
     async def _ask_once(
         self, method: str, path: str, body: bytes, headers: dict[str, str] | None
     ) -> tuple[int, bytes]:
@@ -124,6 +145,7 @@ class Connection:
                 data += chunk
                 if len(data) > MAX_ANSWER:
                     raise GatewayRefused("too-large", {})
+            self._keep_nonce(answer.headers.get("Homepost-Nonce", ""))
             return answer.status, bytes(data)
 
     @asynccontextmanager

@@ -393,9 +393,8 @@ class DepositClient:
         Raises:
             GatewayNotThere, WrongGateway, GatewayRefused
         """
-        opening = await self._opening(lane, "deposit")
         frame = encode_frame(Deposit(1, tuple(parcels)))
-        data = await self._connection.ask("POST", "/v1/deposit", body=frame, headers=opening)
+        data = await self._ask("/v1/deposit", frame, lane=lane, purpose="deposit")
         with understood():
             answer = decode_frame(data)
         if not isinstance(answer, Results) or len(answer.outcomes) != len(parcels):
@@ -404,8 +403,7 @@ class DepositClient:
 
     async def bundles(self, lane: Lane) -> Bundles:
         """Fetch prekeys of whoever gave us this lane."""
-        opening = await self._opening(lane, "prekeys")
-        data = await self._connection.ask("POST", "/v1/prekeys/fetch", headers=opening)
+        data = await self._ask("/v1/prekeys/fetch", b"", lane=lane, purpose="prekeys")
         with understood():
             return decode_bundles(data)
 
@@ -419,8 +417,19 @@ class DepositClient:
         """Wait a while for a message; None if it has not come."""
         return await _read_slot(self._connection, slot, number)
 
-    async def _opening(self, lane: Lane, purpose: Purpose) -> dict[str, str]:
-        nonce = await ask_nonce(self._connection)
+    async def _ask(self, path: str, body: bytes, *, lane: Lane, purpose: Purpose) -> bytes:
+        """Ask, opened with `lane`; with a nonce that is at hand, or else with a new one."""
+        if (nonce := self._connection.take_nonce()) is not None:
+            headers = await self._opening(lane, purpose, nonce)
+            try:
+                return await self._connection.ask("POST", path, body=body, headers=headers)
+            except GatewayRefused as refused:  # it was started anew, or we have slept
+                if refused.reason != "challenge-stale":
+                    raise
+        headers = await self._opening(lane, purpose, await ask_nonce(self._connection))
+        return await self._connection.ask("POST", path, body=body, headers=headers)
+
+    async def _opening(self, lane: Lane, purpose: Purpose, nonce: bytes) -> dict[str, str]:
         channel = await self._connection.channel()
         opening = LaneOpening.make(lane, channel=channel, nonce=nonce, purpose=purpose)
         return {"Homepost-Lane": _base64url(opening.encode())}

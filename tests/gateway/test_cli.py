@@ -91,6 +91,7 @@ def test_without_a_gateway_every_command_says_how_to_start_it(
 
     status, out, err = run(capsys, *words, "--data", str(tmp_path), "--json")
     assert (status, err) == (1, "")
+    assert json.loads(out)["error"] == "not-running"
     assert json.loads(out)["sentence"].startswith(NOT_RUNNING)
 
 

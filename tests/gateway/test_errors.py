@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+import gateway.archive
+import gateway.service  # noqa: F401  # with these every module that has a startup error is loaded
+from gateway.control_client import ControlError, NotRunning
 from gateway.errors import (
     AlreadyRunning,
     Busy,
@@ -26,6 +29,15 @@ def test_every_refusal_has_a_code_of_its_own_and_a_status(refusal: type[Refusal]
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", refusal.code)
     assert 400 <= refusal.status < 600
     assert refusal.__doc__
+
+
+def test_every_startup_error_has_a_code_that_scripts_are_told_of() -> None:
+    readme = Path(__file__).parents[2] / "deploy" / "README.md"
+    told = re.findall(r"^\| `([a-z-]+)` \|", readme.read_text(encoding="utf-8"), re.MULTILINE)
+    codes = [error.code for error in StartupError.__subclasses__()]
+
+    assert sorted(told) == sorted([*codes, ControlError.code, NotRunning.code])
+    assert len(set(told)) == len(told)
 
 
 def test_facts_are_what_the_other_side_can_act_on() -> None:

@@ -16,7 +16,8 @@ import pytest
 
 from gateway import listener
 from gateway.door import FORGOTTEN_TOGETHER, RECEIVE_BUFFER, SEND_BUFFER
-from gateway.listener import LINES_A_MINUTE, TLS_BUFFER, Caps, Sparing, serve_local
+from gateway.listener import TLS_BUFFER, Caps, serve_local
+from gateway.logs import LINES_A_MINUTE
 from gateway.visit import STATE
 from tests.gateway.eventually import eventually
 from tests.gateway.listening import GET, UPGRADE, Listening, Small, Wire, frame, listening
@@ -770,21 +771,35 @@ async def test_the_owners_socket_is_served_without_tls(tmp_path: Path) -> None:
     await serving
 
 
+async def test_on_the_owners_socket_there_are_a_few_connections_at_a_time(tmp_path: Path) -> None:
+    path, stop = tmp_path / "control.sock", asyncio.Event()
+    opened = socket.socket(socket.AF_UNIX)
+    opened.bind(str(path))
+    opened.listen()
+    opened.setblocking(False)
+    serving = asyncio.create_task(serve_local(Small(), sock=opened, stop=stop.wait, grace=1.0))
+    forgotten = [
+        await asyncio.open_unix_connection(path) for _ in range(listener.LOCAL_CONNECTIONS)
+    ]
+    for reader, writer in forgotten:
+        writer.write(GET)
+        await reader.readuntil(b"ok")
+    reader, late = await asyncio.open_unix_connection(path)
+    assert await reader.read() == b""
+
+    forgotten[0][1].write_eof()
+    await forgotten[0][0].read()
+    reader, early = await asyncio.open_unix_connection(path)
+    early.write(GET)
+    assert await reader.readuntil(b"ok")
+
+    for writer in (late, early, *(one[1] for one in forgotten)):
+        writer.close()
+    stop.set()
+    await serving
+
+
 # The log
-
-
-def test_a_library_says_only_so_much_a_minute_and_then_how_much_was_left_out() -> None:
-    now = 0.0
-    sparing = Sparing(3, now=lambda: now)
-
-    def say(text: str) -> str | None:
-        record = logging.LogRecord("asyncio", logging.ERROR, __file__, 1, text, (), None)
-        return record.getMessage() if sparing.filter(record) else None
-
-    assert [say(f"{n}") for n in range(6)] == ["0", "1", "2", None, None, None]
-    now = 60.0
-    assert say("again") == "again (and 3 more that were not written)"
-    assert say("once more") == "once more"
 
 
 async def test_what_strangers_make_asyncio_say_does_not_fill_the_log(

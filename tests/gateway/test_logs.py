@@ -17,6 +17,7 @@ from gateway.logs import (
     Dam,
     JsonLines,
     PlainLines,
+    Sparing,
     harmless,
     set_up_logging,
     short_address,
@@ -223,3 +224,17 @@ def test_the_store_writes_no_values_into_the_log_even_at_its_most_talkative() ->
     logging.getLogger("aiosqlite").debug("executing %r", (b"a lane id",))
 
     assert out.getvalue() == ""
+
+
+def test_a_library_says_only_so_much_a_minute_and_then_how_much_was_left_out() -> None:
+    now = 0.0
+    sparing = Sparing(3, now=lambda: now)
+
+    def say(text: str) -> str | None:
+        record = logging.LogRecord("asyncio", logging.ERROR, __file__, 1, text, (), None)
+        return record.getMessage() if sparing.filter(record) else None
+
+    assert [say(f"{n}") for n in range(6)] == ["0", "1", "2", None, None, None]
+    now = 60.0
+    assert say("again") == "again (and 3 more that were not written)"
+    assert say("once more") == "once more"

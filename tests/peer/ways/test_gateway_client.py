@@ -35,7 +35,7 @@ from tests.peer.stranger import (
 )
 from wire.auth import BEARER_SECONDS, Channel, Login
 from wire.codec import encode
-from wire.frames import NOWHERE, Hello, Proved
+from wire.frames import NOWHERE, Hello, Outcome, Proved, Result, Results, encode_frame
 from wire.ids import DeviceKey, SlotId
 from wire.lanes import Lane, LaneSecret
 from wire.pairing import PairRequest
@@ -476,6 +476,66 @@ async def test_requests_one_after_the_other_share_a_connection(keys: Keys) -> No
             for name in OBEYED:
                 await OBEYED[name](keys, connection)
         assert len(there.visits) == 1
+
+
+def deposits(*answers: bytes) -> Answers:
+    """Answer the first deposit with the first of these, and so on."""
+    turn = iter(answers)
+    return lets_in(lambda asked: next(turn))
+
+
+def stored(one: Proved, *, nonce: str) -> bytes:
+    """Return the answer to a deposit that brings a nonce along."""
+    body = encode_frame(Results(1, (Outcome(one.parcel.id, Result.STORED, 0),)))
+    return http(body=body).replace(
+        b"content-type", f"Homepost-Nonce: {nonce}\r\ncontent-type".encode(), 1
+    )
+
+
+async def asked_in_two_deposits(keys: Keys, *answers: bytes) -> list[str]:
+    async with (
+        stranger(keys.certificate(), deposits(*answers)) as there,
+        asking(keys, there) as connection,
+    ):
+        client = DepositClient(connection)
+        for _ in range(2):
+            [outcome] = await client.deposit(lane(keys), [proved(keys)])
+            assert outcome.result is Result.STORED
+        return [one.path for one in there.asked]
+
+
+CHALLENGE, DEPOSIT = "/v1/challenge", "/v1/deposit"
+
+
+async def test_the_nonce_that_an_answer_brings_saves_asking_for_the_next(keys: Keys) -> None:
+    answer = stored(proved(keys), nonce="A" * 43)
+
+    assert await asked_in_two_deposits(keys, answer, answer) == [CHALLENGE, DEPOSIT, DEPOSIT]
+
+
+async def test_a_nonce_that_is_not_taken_is_asked_for_anew_once(keys: Keys) -> None:
+    answer, stale = stored(proved(keys), nonce="A" * 43), http(401, b'{"error":"challenge-stale"}')
+
+    asked = await asked_in_two_deposits(keys, answer, stale, answer)
+    assert asked == [CHALLENGE, DEPOSIT, DEPOSIT, CHALLENGE, DEPOSIT]
+
+
+@pytest.mark.parametrize("nonce", ["", "A", "A" * 42, "A" * 44, "ä", "&" * 43])
+async def test_what_is_no_nonce_is_none(keys: Keys, nonce: str) -> None:
+    answer = stored(proved(keys), nonce=nonce)
+
+    asked = await asked_in_two_deposits(keys, answer, answer)
+    assert asked == [CHALLENGE, DEPOSIT, CHALLENGE, DEPOSIT]
+
+
+async def test_a_nonce_is_kept_for_less_than_a_minute(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "NONCE_SECONDS", 0.0)
+    answer = stored(proved(keys), nonce="A" * 43)
+
+    asked = await asked_in_two_deposits(keys, answer, answer)
+    assert asked == [CHALLENGE, DEPOSIT, CHALLENGE, DEPOSIT]
 
 
 async def test_a_kept_connection_that_has_ended_is_opened_anew(house: Household) -> None:
