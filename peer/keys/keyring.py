@@ -19,7 +19,8 @@ class _Pairing:
     """The pair keys that follow from some rows, each derived when it is first wanted."""
 
     rows: tuple[tuple[object, ...], ...] = field(repr=False)
-    card: BoxKey
+    cards: tuple[BoxKey, BoxKey]
+    """What the card of either names."""
     parts: list[tuple[PersonKey, BoxKey, bytes]] = field(repr=False)
     keys: list[PairKey] = field(repr=False, default_factory=list)
 
@@ -39,27 +40,35 @@ class Keyring:
         """This device as one end of a session."""
         self._pairings: dict[PersonId, _Pairing] = {}
 
-    def pair_keys(self, card: Card, *, now: float) -> Iterator[PairKey]:
+    def pair_keys(self, card: Card, *, own: Card, now: float) -> Iterator[PairKey]:
         """Return all keys shared with a person, first the one to seal with, inside a transaction.
 
-        Older box keys are tried too: what was sealed before a revocation is still on its way.
+        That is the one of the two box keys on our cards. A device may hold a newer person key that
+        does not count: it followed a side of a fork that lost. Older box keys are tried too: what
+        was sealed before a revocation is still on its way.
+
+        Args:
+            card: the other person's.
+            own: ours.
+            now: Unix seconds.
         """
-        current = BoxKey(card.person, card.person_generation, card.person_public)
+        named = _box(card), _box(own)
         pairing = self._pairings.get(card.person)
         rows = self.vault.pairing(card.person)
-        if pairing is None or pairing.rows != rows or pairing.card != current:
-            self.vault.keep_box(current, now=now)
-            pairing = _Pairing(self.vault.pairing(card.person), current, self._parts(current))
+        if pairing is None or pairing.rows != rows or pairing.cards != named:
+            self.vault.keep_box(named[0], now=now)
+            pairing = _Pairing(self.vault.pairing(card.person), named, self._parts(*named))
             if len(self._pairings) >= _MAX_REMEMBERED:
                 self._pairings.clear()
             self._pairings[card.person] = pairing
         return self._keys(pairing)
 
-    def _parts(self, current: BoxKey) -> list[tuple[PersonKey, BoxKey, bytes]]:
-        others = [one for one in self.vault.boxes(current.person) if one != current]
-        own, secrets = self.vault.person_keys(), self.vault.pair_secrets(current.person)
+    def _parts(self, theirs: BoxKey, ours: BoxKey) -> list[tuple[PersonKey, BoxKey, bytes]]:
+        others = [one for one in self.vault.boxes(theirs.person) if one != theirs]
+        own, secrets = list(self.vault.person_keys()), self.vault.pair_secrets(theirs.person)
+        own.sort(key=lambda one: (one.generation, one.box.public) != (ours.generation, ours.public))
         return [
-            (key, box, shared) for box in (current, *others) for key in own for shared in secrets
+            (key, box, shared) for box in (theirs, *others) for key in own for shared in secrets
         ]
 
     def _keys(self, pairing: _Pairing) -> Iterator[PairKey]:
@@ -68,3 +77,7 @@ class Keyring:
                 made = PairKey.of(self.identity.person, key, theirs=box, shared=shared)
                 pairing.keys.append(made)
             yield pairing.keys[place]
+
+
+def _box(card: Card) -> BoxKey:
+    return BoxKey(card.person, card.person_generation, card.person_public)

@@ -112,7 +112,7 @@ class Opener:
         try:
             envelope = open_envelope(
                 body,
-                keys=self._keys.pair_keys(sender, now=now),
+                keys=self._keys.pair_keys(sender, own=own, now=now),
                 sender=sender.person,
                 recipient=own.person,
                 parcel=parcel,

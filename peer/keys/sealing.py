@@ -97,7 +97,7 @@ class Sealer:
             TooLarge: it does not fit in one parcel.
         """
         targets = self._targets(to, own, {one.device: one for one in bundles}, now=now)
-        key = next(self._keys.pair_keys(to, now=now), None)
+        key = next(self._keys.pair_keys(to, own=own, now=now), None)
         if key is None:
             raise NotForUs("no key is shared with this person: add the contact again")
         plaintext, body = seal_body(item.raw, author=own.person, random=self._random)

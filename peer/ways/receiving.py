@@ -2,15 +2,16 @@
 
     parcel -> whose lane -> opened -> its item is kept or obeyed -> the cursor moves on
 
-All of that is one transaction for each parcel; the gateway hears of it afterwards. After a crash it
-sends again what was not acknowledged, and what was opened before is told by its number.
+All of that is one transaction for some parcels together; the gateway hears of it afterwards. After
+a crash it sends again what was not acknowledged, and what was opened before is told by its number.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
+from peer import sqlite
 from peer.devices.witness import Witness
 from peer.items.kinds import (
     ArchiveHead,
@@ -42,6 +43,8 @@ from wire.card import Position
 from wire.frames import NOWHERE, Cursor, Delivered, Hello
 from wire.ids import CursorEpoch, GatewayId, ItemId, ParcelId, PersonId
 
+TOGETHER: Final = 32
+"""Parcels that are opened in one transaction; others who want the file wait some milliseconds."""
 SILENT: Final = frozenset({"duplicate"})
 """Refusals that are no trouble: what came by another way, or again after a crash."""
 BEGIN_AGAIN: Final = frozenset(
@@ -164,25 +167,47 @@ class Receiving:
 
     def take(self, parcels: Iterable[Delivered], epoch: CursorEpoch) -> Batch:
         """Open parcels in their order; stop before one that has to wait."""
-        taken, upto = list[Taken](), None
-        for one in parcels:
-            found = self._take(one, epoch)
-            if found.came in _WAITS:
-                learn = found.came is Came.NOT_KNOWN
-                return Batch(tuple(taken), upto, stopped=True, learn=learn)
-            taken.append(found)
-            upto = Cursor(epoch, one.seq, one.parcel.id)
+        waiting, taken, upto = list(parcels), list[Taken](), None
+        for start in range(0, len(waiting), TOGETHER):
+            some = self._take(waiting[start : start + TOGETHER], epoch)
+            taken += some.taken
+            upto = some.upto or upto
+            if some.stopped:
+                return replace(some, taken=tuple(taken), upto=upto)
         return Batch(tuple(taken), upto)
 
-    def _take(self, delivered: Delivered, epoch: CursorEpoch) -> Taken:
+    def _take(self, parcels: Sequence[Delivered], epoch: CursorEpoch) -> Batch:
+        """Open some parcels in one transaction.
+
+        One over which this program fails undoes nothing but itself: those before it are kept.
+        """
+        taken, upto = list[Taken](), None
+        stopped: Came | None = None
+        failed: Exception | None = None
         with self._store.transaction():
-            found = self._open(delivered)
-            if found.came is Came.LETTER:
+            for one in parcels:
+                try:
+                    with self._store.vault.all_or_nothing():
+                        found = self._open(one)
+                except sqlite.Error:
+                    raise  # it may have undone the transaction
+                except Exception as error:
+                    failed = error
+                    break
+                if found.came in _WAITS:
+                    stopped = found.came
+                    break
+                taken.append(found)
+                upto = Cursor(epoch, one.seq, one.parcel.id)
+            if any(one.came is Came.LETTER for one in taken):
                 self._me.belongings.read_elsewhere()
-            if found.came not in _WAITS:
-                cursor = Cursor(epoch, delivered.seq, delivered.parcel.id)
-                self._me.keep_cursor(cursor, at=self._at)
-        return found
+            if upto is not None:
+                self._me.keep_cursor(upto, at=self._at)
+        if failed is not None:
+            with self._store.transaction():  # which says it in words
+                raise failed
+        learn = stopped is Came.NOT_KNOWN
+        return Batch(tuple(taken), upto, stopped=stopped is not None, learn=learn)
 
     def _open(self, delivered: Delivered) -> Taken:
         parcel = delivered.parcel

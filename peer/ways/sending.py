@@ -197,12 +197,14 @@ class Sending:
         by_parcel = {one.sealed.parcel: one for one in waiting if one.sealed is not None}
         proved = [self._proved(way, one) for one in by_parcel.values()]
         for frame in frames(proved):
-            for outcome in await way.client.deposit(way.opens, frame):
-                one = by_parcel.get(outcome.parcel)
-                if one is not None:
-                    verdict = judge(outcome.result, retry_after=outcome.retry_after)
-                    self._note(way, one, verdict)
-                    refused = refused if verdict.next is Next.DONE else verdict
+            judged = [
+                (one, judge(outcome.result, retry_after=outcome.retry_after))
+                for outcome in await way.client.deposit(way.opens, frame)
+                if (one := by_parcel.get(outcome.parcel)) is not None
+            ]
+            self._note(way, judged)
+            for _, verdict in judged:
+                refused = refused if verdict.next is Next.DONE else verdict
         return refused
 
     def _proved(self, way: _Way, one: Waiting) -> Proved:
@@ -211,20 +213,21 @@ class Sending:
         parcel = one.sealed.on(lane)
         return Proved(parcel.proof(lane, gateway=way.gateway), parcel)
 
-    def _note(self, way: _Way, one: Waiting, verdict: Judged) -> None:
+    def _note(self, way: _Way, judged: Sequence[tuple[Waiting, Judged]]) -> None:
+        """Note what one answer of a gateway said, in one transaction; then tell of it."""
         with self._store.transaction():
-            match verdict.next:
-                case Next.DONE:
-                    self.outgoing.stored(one, way.gateway)
-                    self._keep_way(way)
-                case Next.GIVE_UP:
-                    self.outgoing.give_up(one, verdict.trouble)
-                case Next.SEAL_ANEW:
-                    self.outgoing.renew(one)
-                case _:
-                    return
-        if verdict.next is Next.DONE:
-            self._on_stored(one.item)
+            for one, verdict in judged:
+                match verdict.next:
+                    case Next.DONE:
+                        self.outgoing.stored(one, way.gateway)
+                        self._keep_way(way)
+                    case Next.GIVE_UP:
+                        self.outgoing.give_up(one, verdict.trouble)
+                    case Next.SEAL_ANEW:
+                        self.outgoing.renew(one)
+        for one, verdict in judged:
+            if verdict.next is Next.DONE:
+                self._on_stored(one.item)
 
     # Prekeys, where a session must begin or should be renewed
 

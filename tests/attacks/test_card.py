@@ -200,3 +200,24 @@ def test_a_statement_of_one_person_is_refused_for_another() -> None:
     with pytest.raises(CardRejected):
         card.take(theirs)
     assert card.take(step(theirs, "phone")) == (card, Verdict.GAP)
+
+
+def test_what_a_contact_tells_of_a_third_person_never_changes_a_pinned_root() -> None:
+    """A13: another root's statements, however they are dressed up, leave the card as it is."""
+    card = told(step(FIRST, "phone"))
+    third = birth("ghost", by="another root")
+    for vouched in (
+        third,
+        birth("ghost", epoch=2, by="another root"),
+        birth("ghost", epoch=9, by="another root", next_root=public("root")),
+        step(third, "ghost"),
+        step(birth("ghost", epoch=2, by="another root"), "ghost"),
+        step(FIRST, "phone", root_key=public("another root")),
+    ):
+        try:
+            after, verdict = card.take(vouched)
+        except (CardRejected, NotSigned):
+            continue
+        assert verdict in (Verdict.GAP, Verdict.ROLLBACK)
+        assert after == card
+    assert card.root_key == public("root")

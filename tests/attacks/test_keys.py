@@ -149,7 +149,7 @@ def _signed_by(key: SigningKey) -> tuple[Prekey, Prekey, None]:
 
 def _opened(reader: Person, sender: Person, letter: SealedLetter) -> Envelope:
     with reader.step():
-        keys = Keyring(reader.vault).pair_keys(sender.card, now=reader.now)
+        keys = Keyring(reader.vault).pair_keys(sender.card, own=reader.card, now=reader.now)
     return open_envelope(
         letter.body,
         keys=keys,
@@ -162,7 +162,7 @@ def _opened(reader: Person, sender: Person, letter: SealedLetter) -> Envelope:
 def _sealed(sender: Person, reader: Person, envelope: Envelope) -> SealedLetter:
     """Seal an envelope as somebody would who has the pair key and wants to do harm."""
     with sender.step():
-        key = next(Keyring(sender.vault).pair_keys(reader.card, now=sender.now))
+        key = next(Keyring(sender.vault).pair_keys(reader.card, own=sender.card, now=sender.now))
     parcel = ParcelId(system_random(16))
     body = seal_envelope(
         envelope, key=key, recipient=reader.card.person, parcel=parcel, random=system_random
@@ -777,7 +777,7 @@ def test_a_key_opens_only_what_was_sealed_for_its_purpose(talking: Pair) -> None
     """CY-03: the pair key's children differ by purpose and by direction."""
     ana, ben = talking
     with ana.step():
-        key = next(Keyring(ana.vault).pair_keys(ben.card, now=ana.now))
+        key = next(Keyring(ana.vault).pair_keys(ben.card, own=ana.card, now=ana.now))
     persons = ana.card.person, ben.card.person
     children = {
         key.child(purpose, sender=sender, recipient=recipient)

@@ -162,6 +162,7 @@ def test_a_card_goes_on_with_what_continues_it(store: Store) -> None:
 
 
 def test_another_persons_statements_change_nothing(store: Store) -> None:
+    """A13: what a contact tells of a third person's card is taken as her own, and fits nowhere."""
     phone, other_phone = Phone(), Phone()
     person, other = Person(phone), Person(other_phone)
     contact = add(store, "Ben", person)

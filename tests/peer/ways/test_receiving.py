@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from peer.errors import StoreUnusable
 from peer.items.kinds import CardUpdate, Content, Gone, Heartbeat, Letter, Range, Resend, Unknown
 from peer.keys.letters import Letters
 from peer.keys.signed_items import write_item
 from peer.letterbox import Letterbox
 from peer.ways.missing import AT_ONCE, PAUSES, pause
 from peer.ways.outgoing import Sealed
-from peer.ways.receiving import Came
+from peer.ways.receiving import TOGETHER, Came, Receiving
 from peer.ways.sending import Sending
 from tests.peer.ways.test_outgoing import (
     DAY,
@@ -501,3 +502,56 @@ def test_a_parcel_id_that_came_before_on_a_broken_parcel_does_not_hide_the_lette
     ben.take(parcel)
 
     assert ben.texts() == ["hello"]
+
+
+# Several parcels in one transaction
+
+
+def test_a_parcel_over_which_the_program_fails_undoes_nothing_but_itself(two: Two) -> None:
+    ana, ben = two
+    parcels = written(ana, ben, "one", "two", "three")
+    calls = 0
+
+    def failing() -> float:
+        nonlocal calls
+        calls += 1
+        if ben.texts() == ["one"]:
+            raise RuntimeError("the clock stands")
+        return ben.clock()
+
+    ben.receiving = Receiving(ben.store, ben.me, ben.outgoing, now=failing)
+    with pytest.raises(RuntimeError):
+        ben.take(*parcels)
+    assert calls > 1
+    assert ben.texts() == ["one"]
+    assert ben.receiving.cursor.parcel == parcels[0].id
+    ben.start()
+    ben.take(*parcels)
+
+    assert ben.texts() == ["one", "two", "three"]
+    assert troubles(ben) == []
+
+
+def test_a_file_that_cannot_be_written_keeps_none_of_them_and_all_come_again(two: Two) -> None:
+    ana, ben = two
+    parcels = written(ana, ben, "one", "two")
+    ben.store.db.execute(
+        "CREATE TEMP TRIGGER full BEFORE INSERT ON letter WHEN (SELECT count(*) FROM letter) = 1"
+        " BEGIN SELECT RAISE(ROLLBACK, 'no'); END"
+    )
+    with pytest.raises(StoreUnusable):
+        ben.take(*parcels)
+    assert ben.texts() == []
+    ben.store.db.execute("DROP TRIGGER full")
+    ben.take(*parcels)
+
+    assert ben.texts() == ["one", "two"]
+
+
+def test_more_than_go_together_come_in_their_order(two: Two) -> None:
+    ana, ben = two
+    texts = [str(number) for number in range(TOGETHER + 3)]
+    batch = ben.take(*written(ana, ben, *texts))
+
+    assert len(batch.taken) == len(texts)
+    assert ben.texts() == texts
