@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from peer.devices.archive import Archive
 from peer.devices.drafts import Draft, Drafts
+from peer.devices.spares import Spare, Spares
 from peer.devices.witness import Witness
 from peer.errors import (
     BadCode,
@@ -187,6 +188,7 @@ class Peer:
         *,
         name: str,
         place: Place | None = None,
+        spare: bool = False,
         role: Role = Role.COMPUTER,
     ) -> Back:
         """Come back with a kit to the gateway that holds the mailbox, as the only device.
@@ -195,6 +197,7 @@ class Peer:
             kit: the kit.
             name: what others see.
             place: where the gateway is, if not where the kit says.
+            spare: whether it is a spare of this person's: her card does not name it.
             role: what this device is.
 
         Raises:
@@ -206,11 +209,17 @@ class Peer:
         Root(kit.seed).check(kit.person)
         if not (places := kit.places if place is None else (place,)):
             raise BadCode("this kit does not say where your box is; give its address with --at")
-        where = Where(kit.gateway, places)
+        where = Where(None, places, spare=True) if spare else Where(kit.gateway, places)
         return await self._coming_back(role).at_gateway(kit.seed, where, name=name)
 
     async def come_back_with_words(
-        self, words: Sequence[str], place: Place, *, name: str, role: Role = Role.COMPUTER
+        self,
+        words: Sequence[str],
+        place: Place,
+        *,
+        name: str,
+        spare: bool = False,
+        role: Role = Role.COMPUTER,
     ) -> Back:
         """Come back with the twenty words, to the gateway at a place.
 
@@ -218,7 +227,7 @@ class Peer:
             MistypedWord: a word is named.
             PersonExists, EmptyName, WrongKit, GatewayNotThere, WrongGateway, GatewayRefused
         """
-        where = Where(None, (place,))
+        where = Where(None, (place,), spare=spare)
         return await self._coming_back(role).at_gateway(seed_of(words), where, name=name)
 
     def come_back_alone(
@@ -588,6 +597,54 @@ class Peer:
                 yield event
         yield restored(archive)
 
+    # Spares
+
+    async def add_spare(self, text: str, ask: Ask) -> dict[str, Any]:
+        """Let a second gateway, whose code was read, keep copies; return how it is.
+
+        Raises:
+            BadCode: no gateway's code, or our own gateway's.
+            NotTheSame: the check codes differ, or the box said no.
+            NotPaired, GatewayNotThere, WrongGateway, GatewayRefused
+        """
+        me, code = self.me, _parse(GatewayCode.parse, text)
+        if me.needs_home().gateway == code.gateway:
+            raise BadCode("this is your own box; a spare is another one")
+        home = await Pairing(self._store, me, self._now).pair_beside(code, ask)
+        spares = Spares(self._store, me, now=self._now)
+        with self._store.transaction():
+            spares.add(home)
+        async with at_home(self._store, me, now=self._now()) as gateway:
+            await spares.copy_all(gateway, due_only=False)
+        return next(_spare(one) for one in spares.all() if one.home.gateway == home.gateway)
+
+    async def spares(self) -> list[dict[str, Any]]:
+        """Bring the spares up to date; return how they are.
+
+        Raises:
+            NotPaired, GatewayNotThere, WrongGateway, GatewayRefused
+        """
+        me = self.me
+        spares = Spares(self._store, me, now=self._now)
+        if spares.homes():
+            async with at_home(self._store, me, now=self._now()) as gateway:
+                await spares.copy_all(gateway, due_only=False)
+        return [_spare(one) for one in spares.all()]
+
+    def remove_spare(self, text: str) -> dict[str, Any]:
+        """Copy nothing more to the spare at a place; return which it was.
+
+        Raises:
+            BadCode: none is there.
+        """
+        spares = Spares(self._store, self.me, now=self._now)
+        for one in spares.all():
+            if text in map(str, one.home.places):
+                with self._store.transaction():
+                    spares.remove(one.home)
+                return _spare(one)
+        raise BadCode(f"no spare is at {text!r}; see where they are with: spare list")
+
     # Inside
 
     def _sending(self) -> Sending:
@@ -609,6 +666,16 @@ class Peer:
                 return True
         except (*AWAY, GatewayRefused):
             return False
+
+
+def _spare(one: Spare) -> dict[str, Any]:
+    places = [str(place) for place in one.home.places]
+    return {
+        "places": places,
+        "copied": one.copied,
+        "segments": one.segments,
+        "trouble": one.trouble,
+    }
 
 
 T = TypeVar("T")

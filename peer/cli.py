@@ -34,7 +34,16 @@ from peer.app import (
 from peer.codes.errors import CodesError
 from peer.codes.qr import write
 from peer.command import command, program
-from peer.commands import archive, drafts, friends, kit, lock, notifications, recover
+from peer.commands import (
+    archive,
+    drafts,
+    friends,
+    kit,
+    lock,
+    notifications,
+    recover,
+    spare,
+)
 from peer.commands.archive import older_line, tell_restoring
 from peer.commands.call import DONE, FAILED, INTERRUPTED, Call, Commands
 from peer.commands.codes import code_given
@@ -130,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_to(commands)
     archive.add_to(commands)
     lock.add_to(commands)
+    spare.add_to(commands)
     send = add("send", _send, "send a letter")
     send.add_argument("name", help="to whom")
     send.add_argument("text", nargs="*", help="what to say; without it, standard input is read")

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from peer.devices.archive import Archive, Pace, Progress
+from peer.devices.spares import Spares
 from peer.devices.witness import Witness, keep_archive
 from peer.errors import GatewayNotThere, GatewayRefused, WrongGateway
 from peer.items.kinds import Letter
@@ -168,6 +169,7 @@ class Watch:
         self._archive = Archive(store, me, now=now)
         self._witness = Witness(store, me, self._sending.outgoing, now=now)
         self._older: set[str] = set()
+        self._spares = Spares(store, me, now=now)
         self._contacts = Contacts(store.db)
         self._guard = Guard(store, me, now=now)
         self._events: asyncio.Queue[Event | ItemId] = asyncio.Queue()
@@ -253,6 +255,7 @@ class Watch:
             while await self._collect_some(gateway, receiving, tell=tell, first=first):
                 first = False
             await keep_archive(self._store, self._me, gateway, now=self._now())
+            await self._spares.copy_all(gateway)
         await self._collect_left_behind(tell=tell)
         await self._guard.look_for_friends()
         if tell:
@@ -422,10 +425,11 @@ class Watch:
     async def _archiving(self) -> None:
         while True:
             await asyncio.sleep(0 if self._archive.to_read else ARCHIVE_EVERY)
-            if self._archive.is_due:
+            if self._archive.is_due or self._spares.due():
                 with suppress(*AWAY, GatewayRefused, WireError):
                     async with at_home(self._store, self._me, now=self._now()) as gateway:
                         await self._read_archive(gateway)
+                        await self._spares.copy_all(gateway)
                     continue
             await asyncio.sleep(OUTBOX_EVERY)
 

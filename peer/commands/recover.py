@@ -28,6 +28,9 @@ def add_to(commands: Commands) -> None:
     kit.add_argument("--name", help="what others see when they add you")
     kit.add_argument("--at", metavar="PLACE", help="where the box is, for a kit that cannot say")
     kit.add_argument(
+        "--spare", action="store_true", help="the box there is a spare; with --at, its address"
+    )
+    kit.add_argument(
         "--box-gone", action="store_true", help="there is no box any more: restore only who I am"
     )
     kit.add_argument("--mark", help="what the page says after “Kit”; with --box-gone")
@@ -136,12 +139,12 @@ async def _kit(call: Call) -> int:
         if arguments.box_gone:
             back = await _alone(call, peer, kit, words, name)
         elif kit is not None:
-            back = await peer.come_back(kit, place=place, name=name)
+            back = await peer.come_back(kit, place=place, name=name, spare=arguments.spare)
         else:
             typed = place or _place(await call.screen.word("Where is your box? Its address:"))
             if typed is None:
                 raise BadCode("words do not say where your box is; give its address with --at")
-            back = await peer.come_back_with_words(words, typed, name=name)
+            back = await peer.come_back_with_words(words, typed, name=name, spare=arguments.spare)
     tell_back(call, back, paired=not arguments.box_gone)
     return DONE
 

@@ -59,6 +59,21 @@ class Pairing:
             await furnish(self.store, self.me, gateway, now=self.now())
         return home
 
+    async def pair_beside(self, code: GatewayCode, ask: Ask) -> Home:
+        """Get a seat at a second gateway; the mailbox stays where it is.
+
+        Raises:
+            NotTheSame: the check codes differ, or the box said no.
+            GatewayNotThere, WrongGateway, GatewayRefused
+        """
+        certificates = Certificates(self.store)
+        found, der = await look_at(code.place, named(code.gateway))
+        certificates.learn(found, der)
+        destination = Destination(found, (code.place,), der)
+        async with connect(destination, learned=certificates.learn) as connection:
+            home = await self._agree(GatewayClient(connection, self.me.signs), code, ask)
+        return replace(home, places=home.places[:MAX_PLACES])
+
     async def move(self, place: Place) -> Home:
         """Note that our gateway is at another place now; its key is what it was.
 

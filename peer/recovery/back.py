@@ -18,6 +18,7 @@ from peer.errors import GatewayRefused, NoPerson, PersonExists, WrongGateway, Wr
 from peer.keys.returning import Returning, Root, earlier_keys
 from peer.me import MAX_PLACES, Certificates, Home, Me
 from peer.people.contacts import Contacts
+from peer.people.pairing import Pairing
 from peer.store import Store
 from peer.ways.connection import Connection, Destination, connect
 from peer.ways.furnishing import at_home
@@ -37,6 +38,8 @@ class Where:
 
     gateway: GatewayId | None
     places: tuple[Place, ...]
+    spare: bool = False
+    """Whether it is a spare that held no mailbox: no card names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class ComingBack:
         async with self._reach(where) as (home, connection):
             client = RecoveryClient(connection)
             before = await fetch_card(client, root)
-            if where.gateway is None and not _names(before, home.gateway):
+            if where.gateway is None and not (where.spare or _names(before, home.gateway)):
                 raise WrongGateway(
                     "your card does not name the gateway that answers there, so nothing was left to"
                     " it; look at the address"
@@ -95,7 +98,8 @@ class ComingBack:
             with self._store.transaction():
                 for key in keys:
                     self._store.vault.keep_person_key(key)
-        return await self._arrived(len(before.devices), len(keys))
+        at = home if where.spare else None
+        return await self._arrived(len(before.devices), len(keys), spare=at)
 
     def without_gateway(self, seed: bytes, *, name: str) -> Back:
         """Come back where no gateway is left: the person is what the kit restores.
@@ -110,12 +114,16 @@ class ComingBack:
             Me.come_back(self._store, returning, name=name, home=None)
         return Back(root.person, 0, (), 0, (_NO_GATEWAY, _NO_CONTACTS, _NO_OLD_KEYS))
 
-    async def _arrived(self, shut_out: int, keys: int) -> Back:
+    async def _arrived(self, shut_out: int, keys: int, *, spare: Home | None = None) -> Back:
         """Bring everything along, let contacts know, and say what is lacking."""
         me = Me(self._store)
         lacking = [_OLD_PHONE]
         async with at_home(self._store, me, now=self._now()):
             pass  # card, person key, state, lanes, prekeys
+        if spare is not None:  # the state names the gateway that is gone
+            Pairing(self._store, me, self._now).move_in(spare, anew=True)
+            async with at_home(self._store, me, now=self._now()):
+                pass
         with self._store.transaction():
             tell_contacts(self._store, me, now=self._now)
         contacts = tuple(one.name for one in Contacts(self._store.db).all())
