@@ -210,7 +210,9 @@ class Peer:
         if not (places := kit.places if place is None else (place,)):
             raise BadCode("this kit does not say where your box is; give its address with --at")
         where = Where(None, places, spare=True) if spare else Where(kit.gateway, places)
-        return await self._coming_back(role).at_gateway(kit.seed, where, name=name)
+        back = await self._coming_back(role).at_gateway(kit.seed, where, name=name)
+        await self.try_outbox()
+        return back
 
     async def come_back_with_words(
         self,
@@ -228,7 +230,9 @@ class Peer:
             PersonExists, EmptyName, WrongKit, GatewayNotThere, WrongGateway, GatewayRefused
         """
         where = Where(None, (place,), spare=spare)
-        return await self._coming_back(role).at_gateway(seed_of(words), where, name=name)
+        back = await self._coming_back(role).at_gateway(seed_of(words), where, name=name)
+        await self.try_outbox()
+        return back
 
     def come_back_alone(
         self,

@@ -67,6 +67,9 @@ class Keyring:
         others = [one for one in self.vault.boxes(theirs.person) if one != theirs]
         own, secrets = list(self.vault.person_keys()), self.vault.pair_secrets(theirs.person)
         own.sort(key=lambda one: (one.generation, one.box.public) != (ours.generation, ours.public))
+        known = self.vault.known(theirs.person)
+        if known is not None:  # with this one we seal: they may not know a newer one yet
+            own.sort(key=lambda one: one.generation != known)
         return [
             (key, box, shared) for box in (theirs, *others) for key in own for shared in secrets
         ]
