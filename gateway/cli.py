@@ -6,6 +6,7 @@ file. Only `restore` writes files, where no gateway runs.
 
 import argparse
 import asyncio
+import gc
 import getpass
 import hmac
 import json
@@ -148,9 +149,13 @@ def _common(default: str | None) -> argparse.ArgumentParser:
 
 
 def _serve(loaded: Loaded, arguments: argparse.Namespace) -> int:
-    from gateway.service import serve  # the other commands start without loading a web server
+    gc.disable()  # until all is there: looking for garbage meanwhile takes a sixth of a start
+    try:
+        from gateway.service import serve  # the other commands start without a web server
 
-    return serve(loaded.config)
+        return serve(loaded.config)
+    finally:
+        gc.enable()
 
 
 def _pair(loaded: Loaded, arguments: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """The gateway as a process: start, second start, stop, kill, and what it leaves behind."""
 
 import asyncio
+import gc
 import json
 import os
 import pty
@@ -17,7 +18,7 @@ import pytest
 
 from gateway.config import Config
 from gateway.control_client import ControlClient, ControlError
-from gateway.service import SPARE_FILES, caps, names, notify
+from gateway.service import SPARE_FILES, caps, names, notify, settle_memory
 from gateway.tls_certificate import signed_parts
 from tests.gateway.eventually import eventually
 from tests.gateway.phones import asks
@@ -212,6 +213,18 @@ async def test_systemd_is_told_that_it_is_ready_alive_and_stopping(tmp_path: Pat
 
     assert told[0] == b"READY=1"
     assert told[1:4] == [b"WATCHDOG=1"] * 3
+
+
+def test_garbage_is_collected_once_all_is_there_and_not_among_that() -> None:
+    gc.disable()
+    try:
+        settle_memory()
+
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def test_without_systemd_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
