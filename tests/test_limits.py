@@ -11,6 +11,7 @@ import pytest
 
 from gateway import bodies, door, introduction, listener, patience
 from gateway.config import SETTINGS, Config
+from gateway.database.writer import Limits
 from gateway.sync import pairing_routes
 
 DOCUMENT: Final = Path(__file__).parent.parent / "docs" / "limits.md"
@@ -30,8 +31,9 @@ NO_LIMITS: Final = {"gateway.listener.REFUSED_SECONDS"}
 def value_of(path: str) -> object:
     """Return what a dotted name stands for."""
     module, _, name = path.rpartition(".")
-    if module.endswith(".Config"):
-        return {one.name: one.default for one in fields(Config)}[name]
+    for settings in (Config, Limits):
+        if module == f"{settings.__module__}.{settings.__name__}":
+            return {one.name: one.default for one in fields(settings)}[name]
     return getattr(importlib.import_module(module), name)
 
 
