@@ -79,7 +79,7 @@ class StateLog:
                 return False
             entries = _some(pending)
             seq, key = self._state.last_seq() + 1, self._store.vault.identity().person_key
-            sealed = seal_batch(key, _plain(entries), device=self._device.id, seq=seq)
+            sealed = seal_batch(key, plain_batch(entries), device=self._device.id, seq=seq)
             batch = Batch.sign(
                 self._device.signing,
                 device=self._device.id,
@@ -428,7 +428,7 @@ class StateLog:
             return open_batch(key, batch.sealed, device=batch.device, seq=batch.seq)
 
         plain = self._open(batch.generation, read)
-        return _entries(plain, batch)
+        return read_batch(plain, batch)
 
     def _open(self, generation: int, read: Callable[[PersonKey], bytes]) -> bytes:
         """Open something with the person key of a generation, or with one that rivals it.
@@ -540,13 +540,19 @@ def _stamp(epoch: int, time: int, device: bytes, seq: int, generation: int) -> S
     return Stamp(epoch, time, DeviceId(device).raw, seq)
 
 
-def _plain(entries: Sequence[Entry]) -> bytes:
+def plain_batch(entries: Sequence[Entry]) -> bytes:
+    """Return the text of a batch; its entries are of one epoch and one device."""
     base = min(one.stamp.time for one in entries)
     rows: list[Value] = [[one.key, one.stamp.time - base, one.value] for one in entries]
     return encode([1, entries[0].stamp.epoch, base, rows])
 
 
-def _entries(plain: bytes, batch: Batch) -> list[Entry]:
+def read_batch(plain: bytes, batch: Batch) -> list[Entry]:
+    """Read the text of a batch.
+
+    Raises:
+        Malformed: it is none.
+    """
     match decode(plain, limit=MAX_BATCH):
         case [1, int(epoch), int(base), list(rows)] if len(rows) <= ENTRIES:
             pass

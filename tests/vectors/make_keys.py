@@ -17,6 +17,11 @@ from typing import Any, Final
 
 from nacl.signing import SigningKey
 
+from peer.devices.belongings import Kind, key_of
+from peer.devices.clock import Stamp
+from peer.devices.log import plain_batch, plain_snapshot
+from peer.devices.merges import Dotted, ReadMark
+from peer.devices.state import Entry, joined
 from peer.items.kinds import (
     CardUpdate,
     Content,
@@ -50,6 +55,7 @@ from peer.keys.ratchet import HEADER, DoubleRatchet
 from peer.keys.sessions import Agreement, Party, Prekeys, SetUp, about, initiate
 from peer.keys.shares import friends_secret, join, mark_of, proof_key
 from peer.keys.signed_items import SignedItem, write_item
+from peer.keys.state_seals import seal_batch, seal_snapshot
 from peer.keys.words import words_of
 from wire.card import (
     NO_PREVIOUS,
@@ -65,11 +71,12 @@ from wire.card import (
 from wire.codec import decode, encode
 from wire.codes import ContactCode
 from wire.ids import DeviceId, DeviceKey, GatewayId, ParcelId, PersonId, SlotId
-from wire.kdf import framed
+from wire.kdf import framed, hkdf
 from wire.lanes import LaneClass, LaneSecret
 from wire.places import Place
 from wire.prekeys import Bundle, Prekey, PrekeyKind
 from wire.signing import sign
+from wire.state_log import Batch, Snapshot
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "vectors"
 NOW: Final = 1_790_000_000
@@ -665,9 +672,122 @@ def person_keys() -> list[Case]:
                       for name, raw, error in bad)]  # fmt: skip
 
 
+def states() -> list[Case]:
+    """The state log: keys, values that are joined, batches and snapshots that are opened."""
+    device, key, random = ANA.identity.device, ANA.identity.person_key, stream("state")
+    names = hkdf(key.seed, info=b"homepost/state-names/1")
+    ben, tablet = BEN.identity.person.raw, random(16)
+    about: list[tuple[Kind, list[str | bytes | int]]] = [
+        (Kind.NOTE, ["name"]),
+        (Kind.PETNAME, [ben]),
+        (Kind.BOX_KEY, [ben, 1]),
+        (Kind.READ, [ben, BEN.identity.device.id.raw]),
+    ]
+    cases: list[Case] = [
+        {"name": f"a key of kind {kind}", "kind": "key", "seed": key.seed.hex(), "about": int(kind),
+         "parts": [one.hex() if isinstance(one, bytes) else one for one in parts],
+         "key": key_of(names, kind, *parts).hex()}
+        for kind, parts in about
+    ]  # fmt: skip
+    stamps = [Stamp(1 << 16, (NOW * 1000 << 16) + number, device.id.raw, 3) for number in range(4)]
+    other = replace(stamps[1], device=tablet)
+    base = Dotted().put(tablet, b"")
+    named, read, block, member = (
+        key_of(names, kind, ben) for kind in (Kind.PETNAME, Kind.READ, Kind.BLOCK, Kind.MEMBER)
+    )
+    joins = [
+        ("the later of two names", named, (stamps[0], b"1"), (stamps[1], b"2")),
+        (
+            "a later epoch beats any time",
+            named,
+            (stamps[3], b"1"),
+            (Stamp(2 << 16, 0, tablet, 1), b"2"),
+        ),
+        ("at one time the higher device", named, (stamps[1], b"1"), (other, b"2")),
+        ("a removed name", named, (stamps[0], b"1"), (stamps[1], None)),
+        (
+            "a member at one time is removed",
+            member,
+            (replace(other, device=b"\xff" * 16), b""),
+            (stamps[1], None),
+        ),
+        (
+            "read on either device",
+            read,
+            (stamps[0], ReadMark(7, frozenset({3, 5})).encode()),
+            (stamps[1], ReadMark(4, frozenset({1})).encode()),
+        ),
+        (
+            "put back on one, read on the other",
+            read,
+            (stamps[0], ReadMark(7).with_unread(tablet, 3).encode()),
+            (stamps[1], ReadMark(9).encode()),
+        ),
+        (
+            "an unblock that has seen the block",
+            block,
+            (stamps[0], encode([ben, base.to_value()])),
+            (stamps[1], encode([ben, base.cleared().to_value()])),
+        ),
+        (
+            "an unblock beside another block",
+            block,
+            (stamps[0], encode([ben, base.put(device.id.raw, b"").to_value()])),
+            (stamps[1], encode([ben, base.cleared().to_value()])),
+        ),
+    ]
+    for name, joined_key, one, two in joins:
+        entries = [Entry(joined_key, *one), Entry(joined_key, *two)]
+        cases.append({"name": name, "kind": "join", "key": joined_key.hex(),
+                      "one": _entry(entries[0]), "other": _entry(entries[1]),
+                      "joined": _entry(joined(*entries))})  # fmt: skip
+    changes = [Entry(named, stamps[0], encode([ben, "Benny"])), Entry(member, stamps[1], None)]
+    sealed = seal_batch(key, plain_batch(changes), device=device.id, seq=3, random=random)
+    signing = device.signing
+    batch = Batch.sign(signing, device=device.id, seq=3, generation=1, sealed=sealed)
+    plain = plain_snapshot(changes, {DeviceId(tablet): 7})
+    vector = {device.id: 3, DeviceId(tablet): 7}
+    whole = seal_snapshot(key, plain, device=device.id, random=random)
+    snapshot = Snapshot.sign(signing, device=device.id, generation=1, vector=vector, sealed=whole)
+    where = {"seed": key.seed.hex(), "device_key": device.key.raw.hex()}
+    told = [{"key": one.key.hex(), **_entry(one)} for one in changes]
+    cases += [
+        {**where, "name": "a batch", "kind": "batch", "bytes": batch.encode().hex(), "seq": 3,
+         "entries": told},
+        {**where, "name": "a snapshot", "kind": "snapshot", "bytes": snapshot.encode().hex(),
+         "vector": {one.raw.hex(): seq for one, seq in vector.items()},
+         "cuts": {tablet.hex(): 7}, "entries": told},
+    ]  # fmt: skip
+    epoch = [Entry(named, replace(stamps[0], epoch=2 << 16), b"1")]
+    ahead = seal_batch(key, plain_batch(epoch), device=device.id, seq=3, random=random)
+    bad = [
+        ("another number", replace(batch, seq=4).encode(), "not-signed"),
+        (
+            "signed anew under another number",
+            Batch.sign(signing, device=device.id, seq=4, generation=1, sealed=sealed).encode(),
+            "broken",
+        ),
+        (
+            "an epoch of a person key it was not sealed with",
+            Batch.sign(signing, device=device.id, seq=3, generation=1, sealed=ahead).encode(),
+            "malformed",
+        ),
+        ("one byte more", batch.encode() + b"\0", "malformed"),
+    ]
+    return [*cases, *({"like": "a batch", "name": name, "bytes": raw.hex(), "error": error}
+                      for name, raw, error in bad)]  # fmt: skip
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    stamp, value = entry.stamp, entry.value
+    return {"stamp": [stamp.epoch, stamp.time, stamp.device.hex(), stamp.seq],
+            "value": None if value is None else value.hex()}  # fmt: skip
+
+
 FILES: Final = {
     "keys": keys,
     "person-key": person_keys,
+    "state": states,
     "session": sessions,
     "ratchet": ratchet,
     "envelope": envelopes,

@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 from nacl.signing import SigningKey
 
+from peer.devices.belongings import Kind, key_of
+from peer.devices.clock import Stamp
+from peer.devices.log import read_batch, read_snapshot
+from peer.devices.state import Entry, joined
 from peer.keys.contact_exchange import Guest, Host
 from peer.keys.envelope import Envelope, open_body, open_envelope
 from peer.keys.errors import KeysError
@@ -20,13 +24,16 @@ from peer.keys.ratchet import DoubleRatchet, Place, SkippedKey
 from peer.keys.sessions import Party, PrekeySecrets, SetUp, about, respond
 from peer.keys.shares import friends_secret, join, mark_of, proof_key
 from peer.keys.signed_items import read_item
+from peer.keys.state_seals import open_batch, open_snapshot
 from peer.keys.words import seed_of, words_of
 from tests.vectors.make_keys import CONTENTS, FILES, FOLDER, stream
 from wire.card import Card
 from wire.codes import ContactCode
 from wire.errors import WireError
 from wire.ids import DeviceKey, ParcelId, PersonId
+from wire.kdf import hkdf
 from wire.person_keys import PersonKeyRecord
+from wire.state_log import Batch, Snapshot
 
 Case = dict[str, Any]
 
@@ -120,6 +127,55 @@ def test_records_of_person_keys_are_opened_as_written(case: Case) -> None:
         assert record.stands_on(card)
 
     _judge(case, work)
+
+
+@pytest.mark.parametrize("case", _cases("state"))
+def test_the_state_log_is_read_and_joined_as_written(case: Case) -> None:
+    def work() -> None:
+        match case["kind"]:
+            case "key":
+                names = hkdf(_raw(case, "seed"), info=b"homepost/state-names/1")
+                kind = Kind(case["about"])
+                texts = kind is Kind.NOTE
+                parts = [
+                    one if texts or isinstance(one, int) else bytes.fromhex(one)
+                    for one in case["parts"]
+                ]
+                assert key_of(names, kind, *parts) == _raw(case, "key")
+            case "join":
+                one, other = (_state_entry(case, case[side]) for side in ("one", "other"))
+                assert joined(one, other) == _state_entry(case, case["joined"])
+                assert joined(other, one) == joined(one, other)
+            case "batch":
+                batch = Batch.decode(_raw(case, "bytes"))
+                batch.verify(DeviceKey(_raw(case, "device_key")))
+                key = PersonKey(batch.generation, _raw(case, "seed"))
+                plain = open_batch(key, batch.sealed, device=batch.device, seq=batch.seq)
+                assert read_batch(plain, batch) == [
+                    _state_entry(one, one) for one in case["entries"]
+                ]
+                assert batch.seq == case["seq"]
+            case "snapshot":
+                whole = Snapshot.decode(_raw(case, "bytes"))
+                whole.verify(DeviceKey(_raw(case, "device_key")))
+                key = PersonKey(whole.generation, _raw(case, "seed"))
+                plain = open_snapshot(key, whole.sealed, device=whole.device)
+                found, cuts = read_snapshot(plain, generation=whole.generation)
+                assert list(found) == [_state_entry(one, one) for one in case["entries"]]
+                assert {one.raw.hex(): cut for one, cut in cuts.items()} == case["cuts"]
+                assert {one.raw.hex(): seq for one, seq in whole.vector.items()} == case["vector"]
+
+    _judge(case, work)
+
+
+def _state_entry(case: Case, said: Case) -> Entry:
+    epoch, time, device, seq = said["stamp"]
+    value = said["value"]
+    return Entry(
+        _raw(case, "key"),
+        Stamp(epoch, time, bytes.fromhex(device), seq),
+        None if value is None else bytes.fromhex(value),
+    )
 
 
 def _party(case: Case, side: str) -> Party:
