@@ -9,7 +9,8 @@ import pytest
 
 from peer.keys.errors import KeysError
 from peer.keys.letters import Letters
-from peer.keys.primitives import system_random
+from peer.keys.primitives import seal, system_random
+from peer.keys.segments import seal_segment
 from peer.keys.signed_items import SignedItem, read_item
 from tests.faults.conftest import Amount
 from tests.faults.here import patience, times
@@ -70,6 +71,34 @@ def test_cy_02_no_nonce_comes_twice_also_from_two_clones(
     assert drawn >= rounds * 2 * 3 * IN_ONE_SESSION
     assert len(nonces) == drawn
     amount(f"{drawn:,} seals")
+
+
+def test_cy_02_a_key_meets_each_nonce_once_whoever_holds_a_copy(amount: Amount) -> None:
+    """CY-02: two holders of one key, as clones of one phone are: (key, nonce) is unique."""
+    count, key = times(50_000, long=500_000), bytes(32)
+    nonces = {
+        seal(key, b"the same", about=b"", random=system_random)[:NONCE]
+        for _ in range(count)
+        for _clone in range(2)
+    }
+
+    assert len(nonces) == 2 * count
+    amount(f"{2 * count:,} seals under one key")
+
+
+def test_cy_02_segments_of_two_clones_share_no_key_stream(pair: Pair, amount: Amount) -> None:
+    """CY-02: segments sealed by two clones of one state, at one place of the archive."""
+    ana, _ = pair
+    clones = [ana.vault.identity(), ana.vault.identity()]
+    count = times(5_000, long=500_000)
+    streams = {
+        seal_segment(b"the same", identity=clone, on=None).body[:NONCE]
+        for _ in range(count)
+        for clone in clones
+    }
+
+    assert len(streams) == 2 * count
+    amount(f"{2 * count:,} segments")
 
 
 def respelled(raw: bytes) -> Iterator[bytes]:

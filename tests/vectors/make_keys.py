@@ -23,10 +23,13 @@ from peer.devices.log import plain_batch, plain_snapshot
 from peer.devices.merges import Dotted, ReadMark
 from peer.devices.state import Entry, joined
 from peer.items.kinds import (
+    ArchiveHead,
     CardUpdate,
     Content,
     File,
     Gone,
+    HeadAsk,
+    HeadTold,
     Heartbeat,
     Item,
     Lanes,
@@ -52,11 +55,13 @@ from peer.keys.person import (
 from peer.keys.person_records import write_record
 from peer.keys.primitives import Encapsulation, Exchange, Random, seal
 from peer.keys.ratchet import HEADER, DoubleRatchet
+from peer.keys.segments import seal_segment
 from peer.keys.sessions import Agreement, Party, Prekeys, SetUp, about, initiate
 from peer.keys.shares import friends_secret, join, mark_of, proof_key
 from peer.keys.signed_items import SignedItem, write_item
 from peer.keys.state_seals import seal_batch, seal_snapshot
 from peer.keys.words import words_of
+from wire.archive import Head, Segment, SignedHead, body_hash
 from wire.card import (
     NO_PREVIOUS,
     Card,
@@ -476,6 +481,9 @@ CONTENTS: Final[dict[str, Content]] = {
     "card-prolonged": CardUpdate((b"statement",), b"freshness note"),
     "lanes": Lanes(((LaneClass.LETTER, LaneSecret(bytes(range(32)))),)),
     "reset": Reset(DeviceId(bytes(16)), 12, (Range(11, 12),)),
+    "archive-head": ArchiveHead(b"signed head"),
+    "head-ask": HeadAsk(),
+    "head-told": HeadTold(b"signed head", (b"statement",)),
     "a kind of tomorrow": Unknown(77, {0: "kept"}),
 }
 
@@ -784,7 +792,53 @@ def _entry(entry: Entry) -> dict[str, Any]:
             "value": None if value is None else value.hex()}  # fmt: skip
 
 
+def archive() -> list[Case]:
+    """Segments of an archive, for the side that opens: a stream begins with libsodium's dice."""
+    first = seal_segment(b"the content", identity=ANA.identity, on=None)
+    second = seal_segment(b"", identity=ANA.identity, on=first.head)
+    long = seal_segment(bytes(65_600), identity=ANA.identity, on=second.head)
+    where = {
+        "generation": ANA.identity.person_key.generation,
+        "person_secret": ANA.identity.person_key.seed.hex(),
+    }
+    cases: list[Case] = [
+        {**where, "name": "the first", "segment": first.encode().hex(),
+         "content": b"the content".hex(), "hash": first.head.hash.hex()},
+        {**where, "name": "the second, with nothing in it", "segment": second.encode().hex(),
+         "content": "", "hash": second.head.hash.hex()},
+        {**where, "name": "the third, of two chunks of zeros", "segment": long.encode().hex(),
+         "zeros": 65_600, "hash": long.head.hash.hex()},
+    ]  # fmt: skip
+    whole = [first.head.encode(), first.signed.signature, first.body]
+    turned = bytearray(first.body)
+    turned[-1] ^= 1
+
+    def signed(head: Head, body: bytes) -> bytes:
+        key = ANA.identity.device.signing
+        return Segment(SignedHead.sign(head, key), body).encode()
+
+    other = replace(first.head, body_hash=body_hash(bytes(turned)))
+    cut = second.body[:-1]
+    short = replace(second.head, body_hash=body_hash(cut), body_size=len(cut))
+    elsewhere = replace(second.head, before=bytes(31) + b"\1")
+    bad = [
+        ("another body", encode([*whole[:2], bytes(turned)]), "not-signed"),
+        ("another body, signed", signed(other, bytes(turned)), "broken"),
+        ("another signature", encode([whole[0], bytes(64), whole[2]]), "not-signed"),
+        ("without its last byte, signed", signed(short, cut), "broken"),
+        ("after another head, signed", signed(elsewhere, second.body), "broken"),
+        ("of another generation", signed(replace(first.head, generation=2), first.body),
+         "generation-unknown"),
+        ("a second one after none", signed(replace(second.head, before=bytes(32)), second.body),
+         "malformed"),
+        ("one byte more", first.encode() + b"\0", "malformed"),
+    ]  # fmt: skip
+    return [*cases, *({**where, "name": name, "segment": raw.hex(), "error": error}
+                      for name, raw, error in bad)]  # fmt: skip
+
+
 FILES: Final = {
+    "archive": archive,
     "keys": keys,
     "person-key": person_keys,
     "state": states,

@@ -21,12 +21,14 @@ from peer.keys.person import BoxKey, Device, PairKey, PersonKey, recovery_box, r
 from peer.keys.person_records import older_keys, open_for_recovery, open_record
 from peer.keys.primitives import Encapsulation, Exchange
 from peer.keys.ratchet import DoubleRatchet, Place, SkippedKey
+from peer.keys.segments import open_segment
 from peer.keys.sessions import Party, PrekeySecrets, SetUp, about, respond
 from peer.keys.shares import friends_secret, join, mark_of, proof_key
 from peer.keys.signed_items import read_item
 from peer.keys.state_seals import open_batch, open_snapshot
 from peer.keys.words import seed_of, words_of
 from tests.vectors.make_keys import CONTENTS, FILES, FOLDER, stream
+from wire.archive import Segment
 from wire.card import Card
 from wire.codes import ContactCode
 from wire.errors import WireError
@@ -355,6 +357,18 @@ def test_the_vectors_say_how_each_refusal_comes_about() -> None:
         "malformed", "unknown-version", "not-signed", "weak-key", "not-for-us", "broken",
         "downgraded", "wrong-author", "device-unknown", "body-swapped", "commitment-broken",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("case", _cases("archive"))
+def test_segments_are_opened_as_written(case: Case) -> None:
+    def work() -> None:
+        segment = Segment.decode(_raw(case, "segment"))
+        key = PersonKey(case["generation"], _raw(case, "person_secret"))
+        content = open_segment(segment, [key])
+        assert content == (bytes(case["zeros"]) if "zeros" in case else _raw(case, "content"))
+        assert segment.head.hash == _raw(case, "hash")
+
+    _judge(case, work)
 
 
 @pytest.mark.parametrize("name", ["keys", "ratchet", "envelope", "item"])

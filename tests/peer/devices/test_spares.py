@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,8 @@ from peer.devices.spares import COPY_EVERY, Spares
 from peer.errors import BadCode, WrongGateway
 from peer.keys.words import words_of
 from tests.peer.devices.family import all_texts, me, store_of
-from tests.peer.household import Box, Household, Phone, befriend, digits, household, texts
+from tests.peer.household import Box, Household, Phone, befriend, household, texts
+from wire.check_code import digits
 
 
 @pytest.fixture
@@ -27,7 +29,7 @@ async def two(house: Household) -> tuple[Box, Phone, Phone]:
     return box, ana, ben
 
 
-async def add_spare(phone: Phone, box: Box) -> dict[str, object]:
+async def add_spare(phone: Phone, box: Box) -> dict[str, Any]:
     """Let a box be a phone's spare, the owner and its holder comparing the codes."""
     id, code = box.show()
 
@@ -119,7 +121,7 @@ async def test_ones_own_box_is_no_spare_and_a_spare_can_be_left(house: Household
     with pytest.raises(BadCode):
         await add_spare(ana, box)
     spare = await house.box()
-    [place] = (await add_spare(ana, spare))["places"]  # type: ignore[misc]  # a list of one text
+    [place] = (await add_spare(ana, spare))["places"]
 
     with pytest.raises(BadCode):
         ana.peer.remove_spare("nowhere")
