@@ -11,6 +11,7 @@ from nacl.signing import SigningKey
 from peer.keys.contact_exchange import Guest, Host
 from peer.keys.envelope import Envelope, open_body, open_envelope
 from peer.keys.errors import KeysError
+from peer.keys.file_key import FileKey, Header
 from peer.keys.helping import help_number, open_help, rehearsal_proof, share_proof_key
 from peer.keys.introduction import Met
 from peer.keys.person import BoxKey, Device, PairKey, PersonKey, recovery_box, root_key
@@ -118,6 +119,17 @@ def test_records_of_person_keys_are_opened_as_written(case: Case) -> None:
         assert before == ([case["before"]] if "before" in case else [])
         card = Card.follow(record.person, [bytes.fromhex(one) for one in case["chain"]])
         assert record.stands_on(card)
+
+    _judge(case, work)
+
+
+@pytest.mark.parametrize("case", _cases("file-key"))
+def test_the_key_of_a_phones_file_comes_out_of_its_header_as_written(case: Case) -> None:
+    def work() -> None:
+        header = Header.decode(_raw(case, "header"))
+        assert header.encode() == _raw(case, "header")
+        secret = case["pin"] if "pin" in case else _raw(case, "kept")
+        assert header.open(secret) == FileKey(_raw(case, "id"), _raw(case, "key"))
 
     _judge(case, work)
 
