@@ -1,7 +1,6 @@
 """Letters that are begun: `homepost draft NAME TEXT` keeps one, on all devices."""
 
 from peer import show
-from peer.app import open_peer
 from peer.commands.call import DONE, Call, Commands
 from peer.devices.drafts import Draft
 
@@ -16,7 +15,7 @@ def add_to(commands: Commands) -> None:
 
 async def _draft(call: Call) -> int:
     said = call.arguments
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         if said.drop:
             peer.drop_draft(said.name)
         elif said.text is not None:
