@@ -30,6 +30,7 @@ from bench.peers.prosody import PACKAGES as PROSODY
 from bench.peers.prosody import Prosody
 from bench.peers.redis import PACKAGES as REDIS
 from bench.peers.redis import Redis
+from bench.phone_file import file_figures
 from bench.processes import Processors, memory
 from bench.scale import Scale
 from bench.slow_disk import folder_in_memory, slow_flushes
@@ -159,6 +160,12 @@ class Run:
                     within / "letters", count=self.scale.letters, processor=self.processors.server
                 )
                 self.note(place, figures)
+                self.note(
+                    place,
+                    file_figures(
+                        within / "file", count=self.scale.letters, processor=self.processors.server
+                    ),
+                )
 
     async def _at_rest(self) -> None:
         async with AsyncExitStack() as stack:

@@ -310,5 +310,15 @@ PHONES: Final = (
              4.0),
         Goal("ms CPU", _number("card.cpu", MILLI)),
     )),
+    Row("K7", "commits into the phone's file while its lock is on", (
+        Goal("of those into a plain one",
+             lambda seen: seen("file.sealed.rate") / seen("file.plain.rate")),
+        Goal("commits/s", _number("file.sealed.rate")),
+    )),
+    Row("K8", "opening it", (
+        Goal("ms with its key", _number("file.sealed.open", MILLI)),
+        Goal("ms a plain one", _number("file.plain.open", MILLI)),
+        Goal("s CPU for a PIN", _number("file.pin")),
+    )),
 )  # fmt: skip
 """What a phone's keys cost."""

@@ -115,7 +115,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"Begin with: {command('new --name YOUR-NAME')}, then pair with your box, then "
         "add somebody.",
     )
-    commands = Commands(parser.add_subparsers(metavar="COMMAND", required=True), common)
+    commands = Commands(
+        parser.add_subparsers(title="commands", metavar="COMMAND", required=True), common
+    )
     add = commands.add
     new = add("new", _new, "make a new person on this device")
     new.add_argument("--name", required=True, help="what others see when they add you")

@@ -26,14 +26,14 @@ WHY: Final = {
 
 def add_to(commands: Commands) -> None:
     """Put the commands of the archive on the line."""
-    group = commands.group("archive", _status, "your letters, sealed on your box")
+    group = commands.group("archive", _status, "my letters, sealed on my box")
     group.add("status", _status, "say what is kept there, and what of it cannot be read")
     for name, run, what in (
         ("off", _off, "keep no further letters to and from somebody"),
         ("on", _on, "keep letters to and from somebody again"),
     ):
         group.add(name, run, what).add_argument("name")
-    restore = group.add("restore", _restore, "read what of it is not on this device")
+    restore = group.add("restore", _restore, "bring back letters that are not on this device")
     restore.add_argument("--again", action="store_true", help="all of it, also what was refused")
 
 

@@ -92,6 +92,6 @@ class Commands:
 
     def group(self, name: str, run: Command, help: str) -> "Commands":
         """Add a group of commands; its name alone runs `run`."""
-        parser = self._subparsers.add_parser(name, help=help, parents=[self._common])
-        parser.set_defaults(run=run)
-        return Commands(parser.add_subparsers(metavar="COMMAND"), self._common)
+        parser = self.add(name, run, help)
+        commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+        return Commands(commands, self._common)

@@ -24,7 +24,7 @@ def add_to(commands: Commands) -> None:
     friends = commands.group("friends", _list, "friends who help me come back, and whom I help")
     friends.add("list", _list, "list who keeps my shares, and whose I keep")
     choose = friends.add("choose", _choose, "give friends shares of my recovery seed")
-    choose.add_argument("names", nargs="+", metavar="NAME")
+    choose.add_argument("names", nargs="+", metavar="NAME", help="contacts who keep a share each")
     choose.add_argument("--need", type=int, metavar="K", help="how many of them are needed")
     choose.add_argument("--kit", metavar="CODE", help="my kit, if the seed was wiped from here")
     choose.add_argument("--yes", action="store_true", help="do not ask")

@@ -76,9 +76,9 @@ def add_to(commands: Commands) -> None:
     address.add_argument("endpoint", help="the address that it gave")
     address.add_argument("key", help="the key (p256dh), in base64url")
     address.add_argument("auth", help="the secret (auth), in base64url")
-    confirm = group.add("confirm", _confirm, "bring back what came with the first push")
-    confirm.add_argument("token")
-    group.add("unregister", _unregister, "be pushed to no more")
+    confirm = group.add("confirm", _confirm, "say that the first push has come")
+    confirm.add_argument("token", help="the word that came with it")
+    group.add("unregister", _unregister, "have nothing pushed to this device any more")
     group.add("test", _test, "have a test pushed to this device")
 
 
@@ -214,7 +214,7 @@ async def _confirm(call: Call) -> int:
 async def _unregister(call: Call) -> int:
     async with call.phone() as peer:
         await peer.notifications.unregister()
-        call.screen.tell("unregistered", "This device is pushed to no more.")
+        call.screen.tell("unregistered", "Nothing is pushed to this device any more.")
     return DONE
 
 

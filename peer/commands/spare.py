@@ -3,7 +3,6 @@
 from typing import Any
 
 from peer import show
-from peer.app import open_peer
 from peer.command import command
 from peer.commands.call import DONE, FAILED, Call, Commands
 from peer.commands.codes import code_given
@@ -26,7 +25,7 @@ async def _add(call: Call) -> int:
     async def same(number: int) -> bool:
         return await call.screen.same(number, other="the box")
 
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         spare = await peer.add_spare(code, same)
     at = ", ".join(spare["places"])
     call.screen.tell(
@@ -41,7 +40,7 @@ async def _add(call: Call) -> int:
 
 
 async def _list(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         spares = await peer.spares()
     lines = [spare_line(one) for one in spares]
     call.screen.tell(
@@ -53,7 +52,7 @@ async def _list(call: Call) -> int:
 
 
 async def _remove(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         spare = peer.remove_spare(call.arguments.place)
     call.screen.tell(
         "spare-removed",

@@ -41,6 +41,7 @@ from peer.items.kinds import (
 )
 from peer.keys.contact_exchange import Guest, Host
 from peer.keys.envelope import Envelope, Packet, PacketKind, seal_body, seal_envelope
+from peer.keys.file_key import Cost, FileKey, Header
 from peer.keys.helping import Help, help_number, rehearsal_proof, seal_help, share_proof_key
 from peer.keys.introduction import Introduction
 from peer.keys.person import (
@@ -73,7 +74,7 @@ from wire.card import (
     Statement,
     StatementKind,
 )
-from wire.codec import decode, encode
+from wire.codec import Value, decode, encode
 from wire.codes import ContactCode
 from wire.ids import DeviceId, DeviceKey, GatewayId, ParcelId, PersonId, SlotId
 from wire.kdf import framed, hkdf
@@ -837,6 +838,50 @@ def archive() -> list[Case]:
                       for name, raw, error in bad)]  # fmt: skip
 
 
+def file_keys() -> list[Case]:
+    """Headers of a phone's file under a PIN and under a keyring, and those that do not open."""
+    random = stream("file-key")
+    key = FileKey.generate(random)
+    pin, cost = "caf\u00e9 correct horse", Cost(1, 8)
+    header = Header.under_pin(key, pin, cost=cost, random=random)
+    kept = random(32)
+    ring = Header.under_keyring(key, kept, random=random)
+    fields: dict[int, Value] = {
+        0: 1, 1: header.id, 2: 0, 3: header.salt, 4: cost.passes, 5: cost.memory, 6: header.sealed
+    }  # fmt: skip
+
+    def altered(**changes: Value) -> str:
+        return encode({**fields, **{int(name[1:]): value for name, value in changes.items()}}).hex()
+
+    whole = {
+        "name": "under a PIN",
+        "header": header.encode().hex(),
+        "pin": pin,
+        "id": key.id.hex(),
+        "key": key.secret.hex(),
+    }
+    like = {"like": whole["name"]}
+    return [
+        whole,
+        {**like, "name": "its PIN on another keyboard", "pin": "cafe\u0301 correct horse"},
+        {
+            "name": "under a keyring",
+            "header": ring.encode().hex(),
+            "kept": kept.hex(),
+            "id": key.id.hex(),
+            "key": key.secret.hex(),
+        },
+        {**like, "name": "another PIN", "pin": "cafe correct horse", "error": "wrong-pin"},
+        {**like, "name": "another id", "header": altered(f1=bytes(16)), "error": "wrong-pin"},
+        {**like, "name": "one pass more", "header": altered(f4=2), "error": "wrong-pin"},
+        {**like, "name": "65 passes", "header": altered(f4=65), "error": "malformed"},
+        {**like, "name": "over 4 GiB", "header": altered(f5=(4 << 20) + 1), "error": "malformed"},
+        {**like, "name": "version 2", "header": altered(f0=2), "error": "unknown-version"},
+        {**like, "name": "an unknown lock", "header": altered(f2=2), "error": "malformed"},
+        {**like, "name": "a field more", "header": altered(f7=0), "error": "malformed"},
+    ]
+
+
 FILES: Final = {
     "archive": archive,
     "keys": keys,
@@ -847,6 +892,7 @@ FILES: Final = {
     "envelope": envelopes,
     "item": items,
     "contact-exchange": exchanges,
+    "file-key": file_keys,
 }
 
 

@@ -15,6 +15,7 @@ from peer.devices.state import Entry, joined
 from peer.keys.contact_exchange import Guest, Host
 from peer.keys.envelope import Envelope, open_body, open_envelope
 from peer.keys.errors import KeysError
+from peer.keys.file_key import FileKey, Header
 from peer.keys.helping import help_number, open_help, rehearsal_proof, share_proof_key
 from peer.keys.introduction import Met
 from peer.keys.person import BoxKey, Device, PairKey, PersonKey, recovery_box, root_key
@@ -166,6 +167,17 @@ def test_the_state_log_is_read_and_joined_as_written(case: Case) -> None:
                 assert list(found) == [_state_entry(one, one) for one in case["entries"]]
                 assert {one.raw.hex(): cut for one, cut in cuts.items()} == case["cuts"]
                 assert {one.raw.hex(): seq for one, seq in whole.vector.items()} == case["vector"]
+
+    _judge(case, work)
+
+
+@pytest.mark.parametrize("case", _cases("file-key"))
+def test_the_key_of_a_phones_file_comes_out_of_its_header_as_written(case: Case) -> None:
+    def work() -> None:
+        header = Header.decode(_raw(case, "header"))
+        assert header.encode() == _raw(case, "header")
+        secret = case["pin"] if "pin" in case else _raw(case, "kept")
+        assert header.open(secret) == FileKey(_raw(case, "id"), _raw(case, "key"))
 
     _judge(case, work)
 
