@@ -38,7 +38,6 @@ _OF_A_CONTACT: Final = (
     "box_keys",
     "sessions",
     "kept_bundles",
-    "sent_numbers",
     "senders",
     "received",
     "gone",
@@ -271,7 +270,11 @@ class Vault(Table):
         return tuple(rows)
 
     def forget(self, person: PersonId) -> None:
-        """Delete all that is shared with `person`: nothing of theirs opens any more."""
+        """Delete all that is shared with `person`: nothing of theirs opens any more.
+
+        How far we have counted towards her stays. Whoever is met again must not get another letter
+        under a number that she has read one by: her devices would take it for read.
+        """
         self._in_transaction()
         for table in _OF_A_CONTACT:
             self._db.execute(f"DELETE FROM {table} WHERE person = ?", (person.raw,))  # noqa: S608  # constants
