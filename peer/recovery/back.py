@@ -90,8 +90,8 @@ class ComingBack:
             home = _at_all_places(home, before)
             with self._store.transaction():
                 me = Me.come_back(self._store, returning, name=name, home=home)
-            records = await GatewayClient(connection, me.signs).person_keys()
-            keys = earlier_keys(root, records)
+            gateway = GatewayClient(connection, me.signs)
+            keys = earlier_keys(root, await gateway.person_keys())
             with self._store.transaction():
                 for key in keys:
                     self._store.vault.keep_person_key(key)
