@@ -207,7 +207,9 @@ class Peer:
         if not (places := kit.places if place is None else (place,)):
             raise BadCode("this kit does not say where your box is; give its address with --at")
         where = Where(kit.gateway, places)
-        return await self._coming_back(role).at_gateway(kit.seed, where, name=name)
+        back = await self._coming_back(role).at_gateway(kit.seed, where, name=name)
+        await self.try_outbox()
+        return back
 
     async def come_back_with_words(
         self, words: Sequence[str], place: Place, *, name: str, role: Role = Role.COMPUTER
@@ -219,7 +221,9 @@ class Peer:
             PersonExists, EmptyName, WrongKit, GatewayNotThere, WrongGateway, GatewayRefused
         """
         where = Where(None, (place,))
-        return await self._coming_back(role).at_gateway(seed_of(words), where, name=name)
+        back = await self._coming_back(role).at_gateway(seed_of(words), where, name=name)
+        await self.try_outbox()
+        return back
 
     def come_back_alone(
         self,

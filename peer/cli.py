@@ -43,7 +43,7 @@ from peer.console import Screen, screen
 from peer.errors import NoSuchFile, PeerError, TooLarge
 from peer.items.kinds import MAX_FILE, File
 from peer.keys.errors import KeysError
-from peer.printing import letter_facts, letter_lines, save_file, status_lines
+from peer.printing import day, letter_facts, letter_lines, save_file, status_lines
 from peer.store import FILE_NAME, sentence
 from peer.unlocking import lock_name
 from wire.codes import ContactCode
@@ -305,7 +305,10 @@ async def _contacts(call: Call) -> int:
     async with call.phone() as peer:
         await peer.try_outbox()
         found = peer.contacts.all()
-        lines = [_contact_line(one.name, one.verified, one.blocked) for one in found]
+        back = {one.name: peer.contacts.recovered(one.person) for one in found}
+        lines = [
+            _contact_line(one.name, one.verified, one.blocked, back[one.name]) for one in found
+        ]
         call.screen.tell(
             "contacts",
             "\n".join(lines) or f"You have no contacts yet. Add somebody with: {command('card')}",
@@ -316,6 +319,7 @@ async def _contacts(call: Call) -> int:
                     "person": one.person.text,
                     "verified": one.verified,
                     "blocked": one.blocked,
+                    "recovered": back[one.name],
                 }
                 for one in found
             ],
@@ -323,8 +327,10 @@ async def _contacts(call: Call) -> int:
     return DONE
 
 
-def _contact_line(name: str, verified: bool, blocked: bool) -> str:
+def _contact_line(name: str, verified: bool, blocked: bool, back: float | None) -> str:
     marks = ["blocked"] * blocked + ["unverified"] * (not verified)
+    if back is not None:
+        marks.append(f"recovered on {day(back)}, check with them")
     return f"{show.name(name)}  ({', '.join(marks)})" if marks else show.name(name)
 
 
@@ -409,6 +415,9 @@ async def _read(call: Call) -> int:
             if one.file is not None and arguments.save is not None and not one.outgoing
         }
         said = [letter_lines(one, saved=saved.get(one.number)) for one in reading.letters]
+        authors = dict.fromkeys(one.contact for one in reading.letters if not one.outgoing)
+        back = {name: peer.contacts.recovered(peer.contacts.named(name).person) for name in authors}
+        said += [_back_line(name, when) for name, when in back.items() if when is not None]
         said += [_missing_line(one) for one in reading.missing]
         said += [_trouble_line(one) for one in reading.troubles]
         call.screen.tell(
@@ -416,6 +425,7 @@ async def _read(call: Call) -> int:
             "\n".join(said).rstrip() or ("No letters." if arguments.all else "No new letters."),
             letters=[letter_facts(one, saved=saved.get(one.number)) for one in reading.letters],
             missing={one.contact: one.count for one in reading.missing},
+            recovered={name: when for name, when in back.items() if when is not None},
             unreadable=[{"from": one.contact, "code": one.code} for one in reading.troubles],
             away=reading.away,
         )
@@ -459,6 +469,14 @@ def _tell_event(speaks: Screen, event: Event) -> None:
             tell_restoring(speaks, event)
         case Here():
             speaks.tell("here", "Your box is here. Letters are shown as they come.")
+
+
+def _back_line(name: str, when: float) -> str:
+    shown = show.name(name)
+    return (
+        f"{shown} recovered on {day(when)}: all devices are new. Check with {shown} that it is"
+        " really them, and compare codes when you meet."
+    )
 
 
 def _missing_line(one: Missing) -> str:

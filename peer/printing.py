@@ -146,6 +146,11 @@ def when(written: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", moment)
 
 
+def day(moment: float) -> str:
+    """Return a day."""
+    return time.strftime("%Y-%m-%d", time.localtime(moment))
+
+
 def count(number: int, what: str) -> str:
     """Return `1 letter`, `2 letters`."""
     return f"{number} {what}{'' if number == 1 else 's'}"

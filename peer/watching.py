@@ -326,7 +326,8 @@ class Watch:
                 receiving.begin_anew()  # what it still holds comes once more
         if batch.learn:
             await self._hear_others(gateway)
-        return batch.learn or not batch.stopped
+            return True
+        return not batch.stopped or await self._sending.fetch_cards()
 
     # While it runs
 
@@ -378,7 +379,8 @@ class Watch:
             if batch.upto is not None:
                 await mailbox.acknowledge(batch.upto)
             if batch.stopped:
-                await asyncio.sleep(NOT_YET_SECONDS)
+                if not await self._sending.fetch_cards():
+                    await asyncio.sleep(NOT_YET_SECONDS)
                 return
 
     async def _state(self) -> None:

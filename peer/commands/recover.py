@@ -88,6 +88,7 @@ async def _friends(call: Call) -> int:
                 check=digits(progress.number),
             )
             return DONE
+        await peer.try_outbox()
         tell_back(call, back, paired=True)
     return DONE
 

@@ -209,6 +209,7 @@ def remember(vault: Vault, met: Met, *, now: float) -> None:
     """Keep what an exchange gave, inside the transaction that makes the person a contact."""
     introduction, person = met.introduction, met.person
     vault.keep_pair_secret(person, transcript=met.transcript, secret=met.shared, now=now)
+    vault.keep_known(person, vault.identity().person_key.generation)
     device = introduction.device
     vault.numbers.expect_from(person, device.device, first=introduction.number)
     if introduction.bundle is not None:

@@ -58,6 +58,9 @@ class Keyring:
     def _parts(self, current: BoxKey) -> list[tuple[PersonKey, BoxKey, bytes]]:
         others = [one for one in self.vault.boxes(current.person) if one != current]
         own, secrets = self.vault.person_keys(), self.vault.pair_secrets(current.person)
+        known = self.vault.known(current.person)
+        if known is not None:  # with this one we seal: they may not know a newer one yet
+            own = tuple(sorted(own, key=lambda key: key.generation != known))
         return [
             (key, box, shared) for box in (current, *others) for key in own for shared in secrets
         ]

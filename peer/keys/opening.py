@@ -121,6 +121,8 @@ class Opener:
             raise
         except (KeysError, WireError) as error:
             return Refused(error.code, str(error))
+        if envelope.yours == own.position:
+            self._keys.vault.keep_known(sender.person, own.person_generation)
         try:
             return self._open(envelope, hash16("received", body), sender=sender, now=now)
         except Damaged:

@@ -237,13 +237,36 @@ class Vault(Table):
         )
         return tuple(BoxKey(person, generation, bytes(public)) for generation, public in rows)
 
+    # Which of our person keys others know
+
+    def expect_known(self, generation: int) -> None:
+        """Note that contacts know the person key of this generation, until each shows otherwise.
+
+        When the key turns they do not know it yet: what tells them is sealed with the one before.
+        """
+        self._keep("seen", generation.to_bytes(8, "big"))
+
+    def keep_known(self, person: PersonId, generation: int) -> None:
+        """Note that a contact has shown that he knows the person key of this generation."""
+        if self.known(person) is not None:
+            self._keep(f"seen/{person.text}", generation.to_bytes(8, "big"))
+
+    def known(self, person: PersonId) -> int | None:
+        """Return which generation of our person key a contact knows; None: it never turned."""
+        rows = self._db.execute(
+            "SELECT value FROM own_keys WHERE name IN ('seen', ?) ORDER BY name DESC",
+            (f"seen/{person.text}",),
+        )
+        return next((int.from_bytes(value, "big") for (value,) in rows), None)
+
     def pairing(self, person: PersonId) -> tuple[tuple[object, ...], ...]:
         """Return the rows from which the keys shared with `person` follow: the same, same keys."""
         rows = self._db.execute(
             "SELECT 1, name, value, NULL FROM own_keys WHERE name GLOB 'person/*'"
+            " OR name IN ('seen', ?2)"
             " UNION ALL SELECT 2, generation, public, made FROM box_keys WHERE person = ?1"
             " UNION ALL SELECT 3, transcript, secret, made FROM pair_secrets WHERE person = ?1",
-            (person.raw,),
+            (person.raw, f"seen/{person.text}"),
         )
         return tuple(rows)
 
@@ -252,6 +275,7 @@ class Vault(Table):
         self._in_transaction()
         for table in _OF_A_CONTACT:
             self._db.execute(f"DELETE FROM {table} WHERE person = ?", (person.raw,))  # noqa: S608  # constants
+        self._db.execute("DELETE FROM own_keys WHERE name = ?", (f"seen/{person.text}",))
 
     def tidy(self, now: float) -> None:
         """Delete keys that nothing can need any more; once a day is enough."""

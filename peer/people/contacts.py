@@ -66,6 +66,9 @@ class Contacts:
         held = self.of(card.person)
         if held is not None:
             newer = follow(held.card, card.chain)
+            self._compare(held.card, newer)
+            if verified:
+                self._note_recovered(card.person, None)
             self._db.execute(
                 "UPDATE contact SET introduced = ?, chain = ?, verified = max(verified, ?),"
                 " blocked = 0 WHERE person = ?",
@@ -118,10 +121,32 @@ class Contacts:
         card = follow(held.card, statements)
         if card == held.card:
             return card
+        self._compare(held.card, card)
         self._db.execute(
             "UPDATE contact SET chain = ? WHERE person = ?", (_kept(card), contact.person.raw)
         )
         return card
+
+    def recovered(self, person: PersonId) -> float | None:
+        """Return when a contact came back on a new device and was not met since, Unix seconds."""
+        row = self._db.execute(
+            "SELECT value FROM note WHERE name = ?", (_RECOVERED + person.text,)
+        ).fetchone()
+        return None if row is None else float(int.from_bytes(row[0], "big"))
+
+    def _compare(self, before: Card, after: Card) -> None:
+        """Note that somebody came back: the root has signed, and no device of before is left."""
+        left = any(before.device(one.id) is not None for one in after.devices)
+        if after.position.epoch > before.position.epoch and not left:
+            self._note_recovered(after.person, after.newest.statement.issued)
+
+    def _note_recovered(self, person: PersonId, when: int | None) -> None:
+        self._db.execute("DELETE FROM note WHERE name = ?", (_RECOVERED + person.text,))
+        if when is not None:
+            self._db.execute(
+                "INSERT INTO note VALUES (?, ?)",
+                (_RECOVERED + person.text, when.to_bytes(8, "big")),
+            )
 
     def _free_name(self, introduced: str) -> str:
         wanted = clean_name(introduced) or "somebody"
@@ -148,6 +173,7 @@ def follow(card: Card, statements: tuple[bytes, ...]) -> Card:
     return card
 
 
+_RECOVERED = "recovered/"
 _SELECT = "SELECT person, name, introduced, chain, verified, blocked, added FROM contact"
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from peer import sqlite
 from peer.keys.primitives import system_random
+from wire.codec import Value, decode, encode
 from wire.ids import GatewayId, LaneId, PersonId
 from wire.lanes import SECRET_BYTES, Lane, LaneClass, LaneRight, LaneSecret, WakeRule
 
@@ -24,6 +25,9 @@ _WAKES_OF_OTHERS: Final = 20
 """Wakes a day of what is not for me alone, where I let it wake me at all."""
 _RULE: Final = "setting/rule/"
 _CHANGED: Final = "rule-changed/"
+OLD_SECONDS: Final = 30 * 86_400.0
+"""For which lanes that were renewed are still good: a contact may be away for a month."""
+_RENEWED: Final = "lanes-renewed/"
 
 Secrets = tuple[tuple[LaneClass, LaneSecret], ...]
 
@@ -66,6 +70,8 @@ class Lanes:
                 (person.raw,),
             )
         }
+        for secret in self._renewed(person)[1]:  # these are the ones to tell of
+            held.update({kind: LaneSecret(secret) for kind in self._kinds_of(person, secret)})
         for kind in MINTED:
             if kind not in held:
                 held[kind] = LaneSecret(system_random(SECRET_BYTES))
@@ -79,6 +85,53 @@ class Lanes:
         """Return all lanes on which others may write to me."""
         rows = self._db.execute("SELECT person, class, secret FROM lane_given WHERE NOT revoked")
         return [self._given(*row) for row in rows]
+
+    def _kinds_of(self, person: PersonId, secret: bytes) -> list[LaneClass]:
+        rows = self._db.execute(
+            "SELECT class FROM lane_given WHERE person = ? AND secret = ? AND NOT revoked",
+            (person.raw, secret),
+        )
+        return [LaneClass(kind) for (kind,) in rows]
+
+    def renew(self, person: PersonId, *, now: float) -> Secrets:
+        """Mint all lanes of a person anew; the ones before go when these are used, or in a month.
+
+        Whoever has taken a device of ours knows the ones before.
+        """
+        fresh = [(kind, LaneSecret(system_random(SECRET_BYTES))) for kind in MINTED]
+        self._db.executemany(
+            "INSERT INTO lane_given (person, class, secret) VALUES (?, ?, ?)",
+            [(person.raw, int(kind), one.raw) for kind, one in fresh],
+        )
+        secrets: list[Value] = [one.raw for _, one in fresh]
+        self._db.execute(
+            "INSERT OR REPLACE INTO note VALUES (?, ?)",
+            (_RENEWED + person.text, encode([int(now), secrets])),
+        )
+        return tuple(fresh)
+
+    def used(self, person: PersonId, lane: LaneId, *, at: GatewayId, now: float) -> None:
+        """Take back the lanes that were renewed, once a person has used one of the new."""
+        since, fresh = self._renewed(person)
+        if not fresh or (now - since < OLD_SECONDS and not _is_one(lane, fresh, at=at)):
+            return
+        rows = self._db.execute(
+            "SELECT secret FROM lane_given WHERE person = ? AND NOT revoked", (person.raw,)
+        ).fetchall()
+        self._db.executemany(
+            "UPDATE lane_given SET revoked = 1 WHERE person = ? AND secret = ?",
+            [(person.raw, secret) for (secret,) in rows if secret not in fresh],
+        )
+        self._db.execute("DELETE FROM note WHERE name = ?", (_RENEWED + person.text,))
+
+    def _renewed(self, person: PersonId) -> tuple[float, list[bytes]]:
+        row = self._db.execute(
+            "SELECT value FROM note WHERE name = ?", (_RENEWED + person.text,)
+        ).fetchone()
+        match None if row is None else decode(row[0], limit=1024):
+            case [int(since), list(secrets)]:
+                return float(since), [one for one in secrets if isinstance(one, bytes)]
+        return 0.0, []
 
     def unregistered(self, gateway: GatewayId) -> list[Given]:
         """Return the lanes that `gateway` does not know yet, or with another rule."""
@@ -211,3 +264,7 @@ class Lanes:
 
 def _name(prefix: str, kind: LaneClass, person: PersonId) -> str:
     return f"{prefix}{int(kind)}/{person.text}"
+
+
+def _is_one(lane: LaneId, secrets: list[bytes], *, at: GatewayId) -> bool:
+    return any(LaneSecret(one).at(at).id == lane for one in secrets)

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from peer.errors import GatewayRefused, NoPerson, PersonExists, WrongGateway, WrongKit
+from peer.items.kinds import Lanes as LanesItem
 from peer.keys.returning import Returning, Root, earlier_keys
 from peer.me import MAX_PLACES, Certificates, Home, Me
 from peer.people.contacts import Contacts
+from peer.people.lanes import Lanes
 from peer.store import Store
 from peer.ways.connection import Connection, Destination, connect
 from peer.ways.furnishing import at_home
@@ -95,6 +97,7 @@ class ComingBack:
             with self._store.transaction():
                 for key in keys:
                     self._store.vault.keep_person_key(key)
+                self._store.vault.expect_known(before.person_generation)
         return await self._arrived(len(before.devices), len(keys))
 
     def without_gateway(self, seed: bytes, *, name: str) -> Back:
@@ -118,6 +121,8 @@ class ComingBack:
             pass  # card, person key, state, lanes, prekeys
         with self._store.transaction():
             tell_contacts(self._store, me, now=self._now)
+        async with at_home(self._store, me, now=self._now()):
+            pass  # the new lanes
         contacts = tuple(one.name for one in Contacts(self._store.db).all())
         if not contacts:
             lacking.append(_NO_CONTACTS)
@@ -168,11 +173,15 @@ async def fetch_card(client: RecoveryClient, root: Root) -> Card:
 
 
 def tell_contacts(store: Store, me: Me, *, now: Callable[[], float]) -> None:
-    """Put our card on its way to every contact, inside a transaction."""
-    outgoing = Outgoing(store, me, now=now)
+    """Put our card and new lanes on their way to every contact, inside a transaction.
+
+    They are known to nobody who has taken the lost device.
+    """
+    outgoing, lanes = Outgoing(store, me, now=now), Lanes(store.db)
     for contact in Contacts(store.db).all():
         if not contact.blocked:
             outgoing.tell_card(contact)
+            outgoing.put(contact, LanesItem(lanes.renew(contact.person, now=now())))
 
 
 def _names(card: Card, gateway: GatewayId) -> bool:

@@ -56,6 +56,11 @@ NO_USE: Final = frozenset(
 """Refusals of what its author has made wrongly: sent again it would be no better."""
 
 
+CARD_WANTED: Final = "card-wanted/"
+"""Before a person's id: empty while her card is to be fetched, then when that was tried."""
+CARD_EVERY: Final = 3600.0
+
+
 class Came(Enum):
     """What a parcel turned out to be."""
 
@@ -202,8 +207,29 @@ class Receiving:
             now=self._now(),
         )
         if isinstance(opened, Refused):
+            if self._waits_for_card(contact, opened):
+                return Taken(Came.NOT_YET, contact)
             return self._refused(contact, opened, delivered)
+        self._lanes.used(person, parcel.lane, at=self._at, now=self._now())
         return self._received(contact, opened)
+
+    def _waits_for_card(self, contact: Contact, refused: Refused) -> bool:
+        """Return whether to fetch a contact's card first: she may have come back with a new device.
+
+        Only her own gateway can tell then. It is asked once an hour; what comes meanwhile from a
+        device that nobody knows is refused.
+        """
+        theirs, held = refused.theirs, contact.card.position
+        if refused.code != "device-unknown" or theirs is None:
+            return False
+        if (theirs.epoch, theirs.seq) <= (held.epoch, held.seq):
+            return False
+        name = CARD_WANTED + contact.person.text
+        asked = self._store.note(name)
+        if asked is not None and 0 <= self._now() - int.from_bytes(asked, "big") < CARD_EVERY:
+            return False
+        self._store.keep_note(name, b"")
+        return True
 
     def _refused(self, contact: Contact, refused: Refused, delivered: Delivered) -> Taken:
         if refused.code in SILENT:

@@ -7,6 +7,7 @@ neither who sends nor which of its lanes one person writes on (docs/protocol.md 
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,13 +24,14 @@ from peer.ways.connection import connect
 from peer.ways.gateway_client import DepositClient
 from peer.ways.outbox import Judged, Next, Random, candidates, frames, judge, next_try, worst
 from peer.ways.outgoing import Outgoing, Waiting
+from peer.ways.receiving import CARD_WANTED
 from wire.codec import decode, encode
 from wire.errors import WireError
 from wire.frames import Proved, Result
 from wire.ids import GatewayId, ItemId, PersonId
 from wire.lanes import Lane, LaneClass
 from wire.places import Place
-from wire.prekeys import Bundle
+from wire.prekeys import Bundle, Bundles
 
 AT_A_TIME: Final = 8
 """Contacts that are tried side by side."""
@@ -227,6 +229,47 @@ class Sending:
             self._on_stored(one.item)
 
     # Prekeys, where a session must begin or should be renewed
+
+    async def fetch_cards(self) -> bool:
+        """Fetch the cards of contacts from whom an unknown device has written, from their gateways.
+
+        Returns:
+            whether there were any: what waits for them can be opened now, or never will be.
+        """
+        wanted = [
+            contact
+            for contact in self._contacts.all()
+            if self._store.note(CARD_WANTED + contact.person.text) == b""
+        ]
+        for contact in wanted:
+            await self._fetch_card(contact)
+            with self._store.transaction():
+                name, when = CARD_WANTED + contact.person.text, int(self._now())
+                self._store.keep_note(name, when.to_bytes(8, "big"))
+        return bool(wanted)
+
+    async def _fetch_card(self, contact: Contact) -> None:
+        for gateway, places in self._destinations(contact):
+            lane = self._lanes.to(contact.person, LaneClass.LETTER, gateway=gateway)
+            if lane is None:
+                return
+            destination = self._certificates.of(gateway, places)
+            with suppress(GatewayNotThere, WrongGateway, GatewayRefused):
+                async with connect(destination, learned=self._certificates.learn) as connection:
+                    found = await DepositClient(connection).bundles(lane)
+                    self._keep_bundles(contact, found)
+                    return
+
+    def _keep_bundles(self, contact: Contact, found: Bundles) -> None:
+        with self._store.transaction():
+            card = self._contacts.take_statements(contact, found.chain)
+            for bundle in found.bundles:
+                entry = card.device(bundle.device.device)
+                if entry is None or entry.key != bundle.device:
+                    continue
+                self._store.vault.prekeys.keep_bundle(
+                    contact.person, bundle.device, bundle=encode(bundle.to_value()), now=self._now()
+                )
 
     async def _seal(self, way: _Way, waiting: Sequence[Waiting]) -> Judged | None:
         """Seal what is not sealed, with prekeys if need be; return what stood against it."""

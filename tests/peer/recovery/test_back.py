@@ -8,6 +8,7 @@ from peer.errors import (
     BadCode,
     GatewayNotThere,
     GatewayRefused,
+    KitGone,
     MistypedWord,
     NoPerson,
     PersonExists,
@@ -15,7 +16,7 @@ from peer.errors import (
     WrongKit,
 )
 from peer.recovery.kit import Kit
-from tests.peer.household import Household, Phone, befriend, household
+from tests.peer.household import Household, Phone, befriend, household, they_write
 from wire.codes import KitCode
 
 
@@ -209,3 +210,60 @@ async def test_with_the_box_gone_the_kit_restores_who_somebody_is(tmp_path: Path
         assert [one.name for one in ben.peer.contacts.all()] == ["Ana"]
         assert not (await ben.peer.send("Ana", "welcome back")).waiting
         assert [one.text for one in (await new.peer.read()).letters] == ["welcome back"]
+
+
+async def test_contacts_come_back_and_go_on_without_meeting(tmp_path: Path) -> None:
+    """Z10: letters of before are sent again, and who hears of it sees that she came back."""
+    async with household(tmp_path) as house:
+        box = await house.box()
+        ana, ben = await house.phone("Ana", box), await house.phone("Ben", await house.box())
+        await befriend(ana, ben)
+        await they_write(ana, ben)
+        kit = await destroyed(house, ana)
+        house.hands.live(3600)
+        await ben.peer.send("Ana", "while you were away")
+        old_lanes = {row[0] for row in ben.rows("SELECT secret FROM lane_taken")}
+        new = await empty(house, "new")
+
+        back = await new.peer.come_back(kit.code, name="Ana")
+        assert back.contacts == ("Ben",)
+        await new.peer.read()
+        assert not (await new.peer.send("Ben", "here I am")).waiting
+        assert [one.text for one in (await ben.peer.read()).letters] == ["here I am"]
+        again = {one.text for one in (await new.peer.read()).letters}
+        assert again == {"Ben to Ana ", "while you were away"}
+        new.name = "Ana"
+        await they_write(new, ben, tag="as before")
+
+        [contact] = ben.peer.contacts.all()
+        assert ben.peer.contacts.recovered(contact.person) == house.hands.now()
+        assert not old_lanes & {row[0] for row in ben.rows("SELECT secret FROM lane_taken")}
+        await new.peer.status()
+        assert new.rows("SELECT count(*) FROM lane_given") == [(2,)]
+        await befriend(new, ben)
+        assert ben.peer.contacts.recovered(contact.person) is None
+
+
+async def test_what_a_thief_says_after_the_phone_was_shut_out_is_not_taken(tmp_path: Path) -> None:
+    """A9: neither letters from the lost phone, nor changes of the state that it signs later."""
+    async with household(tmp_path) as house:
+        box = await house.box()
+        ana, ben = await house.phone("Ana", box), await house.phone("Ben", await house.box())
+        await befriend(ana, ben)
+        kit = ana.peer.kit.make()
+        ana.peer.kit.wipe()
+        await ana.peer.status()
+        house.hands.live(3600)
+        new = await empty(house, "new")
+        await new.peer.come_back(kit.code, name="Ana")
+        await ben.peer.read()
+
+        with pytest.raises(KitGone):
+            ana.peer.kit.make()
+        await ana.peer.send("Ben", "send me money")
+        reading = await ben.peer.read()
+
+        assert reading.letters == ()
+        assert [one.code for one in reading.troubles] == ["device-unknown"]
+        new.name = "Ana"
+        await they_write(new, ben)
