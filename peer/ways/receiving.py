@@ -210,7 +210,7 @@ class Receiving:
             if self._waits_for_card(contact, opened):
                 return Taken(Came.NOT_YET, contact)
             return self._refused(contact, opened, delivered)
-        self._lanes.used(person, parcel.lane, at=self._at, now=self._now())
+        self._lanes.used(contact.person, parcel.lane, at=self._at, now=self._now())
         return self._received(contact, opened)
 
     def _waits_for_card(self, contact: Contact, refused: Refused) -> bool:
