@@ -62,7 +62,7 @@ from peer.watching import (
     read_archive,
     restored,
 )
-from peer.ways.furnishing import at_home
+from peer.ways.furnishing import at_home, keep_in_step
 from peer.ways.notifying import Notifications
 from peer.ways.sending import Sending, State
 from peer.ways.state_sync import COPIED
@@ -341,6 +341,7 @@ class Peer:
                 host = await adding.begin(gateway, go_on=alone)
                 await on_code(host.code)
                 contact = await adding.show(gateway, host, ask=ask)
+                await keep_in_step(self._store, me, gateway, now=self._now())
         await self.try_outbox()
         return contact
 
@@ -358,6 +359,7 @@ class Peer:
         else:
             async with at_home(self._store, me, now=self._now()) as gateway:
                 contact = await adding.read(code, gateway=gateway, ask=ask)
+                await keep_in_step(self._store, me, gateway, now=self._now())
         await self.try_outbox()
         return contact
 

@@ -11,7 +11,7 @@ from demo.chapters import CHAPTERS, Story
 from demo.stage import Box, Stage, StepFailed, run, stage
 
 ROOT = Path(__file__).parent.parent
-HANGS = 300.0
+HANGS = 600.0
 """Seconds that would be a hang: a chapter takes a few."""
 
 

@@ -13,6 +13,7 @@ from tests.essay.rows import (
     devices,
     federated,
     lasting,
+    lost,
     peer_to_peer,
     zero_knowledge,
 )
@@ -20,7 +21,7 @@ from tests.essay.scene import scene
 
 __all__ = ["Played", "play"]
 
-ROOMS = (centralised, lasting, devices, peer_to_peer, federated, zero_knowledge)
+ROOMS = (centralised, lasting, devices, peer_to_peer, federated, zero_knowledge, lost)
 """Where the rows are; importing them enters them into the list."""
 
 
