@@ -97,6 +97,9 @@ class Config:
     push_servers: tuple[str, ...] = ()
     """Names or addresses of push services on the home network, where the box asks otherwise for
     nothing."""
+    push_trust: str = ""
+    """A file with certificates in PEM that these are believed by, where they have none that the
+    machine trusts."""
     log_level: str = "info"
     """How much is said on stderr: error, warning, info or debug."""
     log_format: str = "plain"
@@ -157,6 +160,15 @@ def _folder(value: Any) -> Path:
         return Path(value).expanduser().absolute()
     except RuntimeError:  # ~name, where nobody is called so
         raise ValueError("the path of a folder") from None
+
+
+def _file_named(value: Any) -> str:
+    if isinstance(value, str) and not value.strip():
+        return ""
+    try:
+        return str(_folder(value))
+    except ValueError:
+        raise ValueError("the path of a file") from None
 
 
 def _whole(low: int, high: int) -> Callable[[Any], int]:
@@ -268,6 +280,7 @@ SETTINGS: Final = (
     Setting("trusted_proxies", _proxies, "addresses that speak for many visitors (none)", "LIST"),
     Setting("web_push", _contact, "wakes phones; whom push services may write to (off)", "CONTACT"),
     Setting("push_servers", _servers, "push services on the home network (none)", "LIST"),
+    Setting("push_trust", _file_named, "certificates of those push services (none)", "FILE"),
     Setting("log_level", _one_of(*_LEVELS), f"{', '.join(_LEVELS)} (info)", "LEVEL"),
     Setting("log_format", _one_of(*_FORMATS), f"{' or '.join(_FORMATS)} (plain)", "FORMAT"),
 )

@@ -1,5 +1,7 @@
 """Puts together what wakes phones; loaded only where the owner has switched it on."""
 
+from pathlib import Path
+
 from quart import Blueprint
 
 from gateway.auth import Auth
@@ -12,7 +14,7 @@ from gateway.push.store import PushStore
 from gateway.push.vapid import Vapid, load_key
 from gateway.push.waking import StillWaits, Waking
 from gateway.push.web_push import WebPush
-from gateway.relay.outbound import Outbound
+from gateway.relay.outbound import Outbound, trust_of
 
 
 class Pushes:
@@ -26,7 +28,7 @@ class Pushes:
         outbound: the way out; None: one that keeps to the settings.
 
     Raises:
-        StartupError: the key for push services cannot be used.
+        StartupError: the key for push services, or the certificates of own ones, cannot be used.
     """
 
     def __init__(
@@ -42,8 +44,9 @@ class Pushes:
         self._database = database
         self._clock = clock
         self._steady = steady
+        trust = trust_of(Path(config.push_trust)) if config.push_trust else None
         self._provider = WebPush(
-            outbound or Outbound(own=config.push_servers),
+            outbound or Outbound(own=config.push_servers, own_trust=trust),
             vapid=Vapid(load_key(config.data), contact=config.web_push, now=clock.now),
             wall=lambda: clock.now() if steady.wall_is_plausible() else None,
         )

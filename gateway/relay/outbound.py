@@ -19,12 +19,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 import h11
 
-from gateway.errors import Refusal
+from gateway.errors import Refusal, StartupError
 
 MAX_ADDRESS: Final = 1000
 """Bytes of an address. Source: UnifiedPush, Android 3.0.0."""
@@ -180,6 +181,23 @@ def is_open(address: str) -> bool:
     return found in _OPEN_6 and not any(found in one for one in _CLOSED_6)
 
 
+def trust_of(path: Path) -> ssl.SSLContext:
+    """Return the trust in the certificates of a file alone.
+
+    Raises:
+        StartupError: there are none in it.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_verify_locations(cafile=path)
+    except (OSError, ValueError):  # ssl.SSLError is an OSError
+        raise StartupError(
+            f"{path} (push_trust) holds no certificates in PEM that can be read."
+        ) from None
+    return context
+
+
 def system_trust() -> ssl.SSLContext:
     """Return whom this machine trusts, whatever the environment says of certificates."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -204,6 +222,7 @@ class Outbound:
         own: names and addresses of servers of the owner's, which may be on the home network.
         resolve: asks for the addresses of a name.
         trust: whose certificates are believed; those that the machine trusts by default.
+        own_trust: whose are believed of servers of the owner's; as others' by default.
     """
 
     def __init__(
@@ -212,10 +231,12 @@ class Outbound:
         own: Collection[str] = (),
         resolve: Resolve = system_resolver,
         trust: ssl.SSLContext | None = None,
+        own_trust: ssl.SSLContext | None = None,
     ) -> None:
         self._own = frozenset(one.lower() for one in own)
         self._resolve = resolve
         self._trust = trust
+        self._own_trust = own_trust
         self._places = asyncio.Semaphore(AT_A_TIME)
         self._at: Counter[str] = Counter()
         self._left = asyncio.Event()
@@ -285,13 +306,16 @@ class Outbound:
     async def _connect(
         self, server: Server, addresses: Sequence[str]
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._trust is None:
-            self._trust = system_trust()  # reads files: only where somebody is asked at all
+        trust = self._own_trust if server.host in self._own else None
+        if trust is None:
+            if self._trust is None:
+                self._trust = system_trust()  # reads files: only where somebody is asked at all
+            trust = self._trust
         trouble = "nobody listens"
         for address in addresses[:3]:
             try:
                 return await asyncio.open_connection(
-                    address, server.port, ssl=self._trust, server_hostname=server.host, limit=8192
+                    address, server.port, ssl=trust, server_hostname=server.host, limit=8192
                 )
             except ssl.SSLCertVerificationError:
                 raise NotReached("the certificate is not trusted") from None

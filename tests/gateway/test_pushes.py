@@ -46,6 +46,14 @@ async def test_the_owner_switches_it_on(tmp_path: Path) -> None:
         assert (tmp_path / "on" / KEY_NAME).read_bytes() == key
 
 
+async def test_certificates_that_are_none_stop_the_start(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match="push_trust"):
+        async with open_box(
+            tmp_path, web_push="mailto:anna@example.org", push_trust=str(tmp_path / "none.pem")
+        ):
+            pass
+
+
 async def test_a_key_that_is_damaged_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / KEY_NAME).write_bytes(b"short")
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.errors import StartupError
 from gateway.relay import outbound
 from gateway.relay.outbound import (
     MAX_ADDRESS,
@@ -22,6 +23,7 @@ from gateway.relay.outbound import (
     is_open,
     read_address,
     system_trust,
+    trust_of,
 )
 from tests.gateway.far import NAME, OTHER_NAME, Asked, Far, open_far, said
 
@@ -344,6 +346,28 @@ async def test_nobody_there_is_an_error_that_names_no_address(far: Far) -> None:
     with pytest.raises(NotReached) as caught:
         await ask(to(far), f"https://{NAME}:1025/x")
     assert "127" not in str(caught.value)
+
+
+async def test_certificates_of_the_owners_are_believed_of_his_own_servers_only(
+    far: Far, tmp_path: Path
+) -> None:
+    trust = trust_of(tmp_path / "far.pem")
+
+    mine = Outbound(own=[NAME], resolve=far.resolve, own_trust=trust)
+    assert (await ask(mine, far.url)).status == 201
+    named = Outbound(own=[NAME, OTHER_NAME], resolve=far.resolve)
+    with pytest.raises(NotReached, match="not trusted"):
+        await ask(named, far.url)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+def test_a_file_without_certificates_stops_the_start(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "trust.pem"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(StartupError, match="push_trust"):
+        trust_of(path)
 
 
 def test_the_machines_own_certificates_are_trusted_and_checked() -> None:

@@ -10,6 +10,7 @@ from peer.errors import GatewayNotThere, GatewayRefused
 from peer.ways.notifying import RuleLine
 from tests.gateway.far import open_far
 from tests.gateway.push.service import PushService, unspelled
+from tests.peer.devices.two_phones import second_device
 from tests.peer.household import Box, Household, Phone, befriend, household, texts
 from wire.lanes import LaneClass, WakeRule
 from wire.pushes import Hours
@@ -189,3 +190,29 @@ async def test_a_person_with_one_device_tells_nobody_what_she_has_read(street: S
     await texts(street.anna)
 
     assert "POST /v1/push/read" not in street.box.line.names()
+
+
+async def test_what_she_reads_on_her_laptop_does_not_ring_her_phone(street: Street) -> None:
+    laptop = await second_device(street.house, street.anna, street.box)
+    await texts(laptop)  # it is here
+
+    await street.ben.peer.send("Anna", "Soup?")
+    assert await street.settled() == []
+    await laptop.peer.read()  # Ben does not know it yet: it is told that something came
+    await laptop.peer.notifications.tell_read()
+    street.live(600)
+
+    assert await street.settled() == []
+    assert street.box.line.names().count("POST /v1/push/read") >= 1
+    why = {one.why for one in await street.anna.peer.notifications.why()}
+    assert why == {"read-elsewhere"}
+
+
+async def test_what_she_leaves_unread_on_her_laptop_rings_her_phone(street: Street) -> None:
+    laptop = await second_device(street.house, street.anna, street.box)
+    await texts(laptop)
+
+    await street.ben.peer.send("Anna", "Soup?")
+    street.live(3)
+
+    assert await street.settled() == ["high"]
