@@ -466,6 +466,14 @@ def test_a_phone_loads_one_sqlite_in_whichever_way_it_got_it() -> None:
     assert {"sqlite3", "sqlcipher3"} & set(without) == {"sqlite3"}
 
 
+def test_a_test_opens_a_phones_file_with_the_phones_sqlite() -> None:
+    """In one process another one would end its locks, and the phone then loses what it writes."""
+    opening = [path for path in sources("tests") if "peer.store.FILE_NAME" in imports(tree(path))]
+
+    assert opening
+    assert [path for path in opening if "sqlite3" in imports(tree(path))] == []
+
+
 def test_a_running_gateway_holds_no_library_that_it_does_not_need() -> None:
     loaded = loaded_without([], "gateway.cli", "gateway.service")
 

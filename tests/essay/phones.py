@@ -5,7 +5,6 @@ do with eyes and thumbs, two screens and a check code, is done here by asking bo
 """
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, aclosing, closing
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gateway.control_client import ControlClient
+from peer import sqlite
 from peer.app import Arrived, Peer, Reading, open_peer
 from peer.items.kinds import Content, Letter
 from peer.keys.ratchet_state import State
@@ -145,14 +145,14 @@ class Pocket:
 
     def lanes_at(self, gateway: GatewayId) -> set[bytes]:
         """Return the ids that the lanes this phone gave away have at a gateway."""
-        with closing(sqlite3.connect(self.home / FILE_NAME)) as file:
+        with closing(sqlite.connect(self.home / FILE_NAME)) as file:
             rows = file.execute("SELECT secret FROM lane_given").fetchall()
         return {LaneSecret(secret).at(gateway).id.raw for (secret,) in rows}
 
     def secrets(self) -> dict[str, bytes]:
         """Return every private key on this phone, by what it is called."""
         found = {}
-        with closing(sqlite3.connect(self.home / FILE_NAME)) as file:
+        with closing(sqlite.connect(self.home / FILE_NAME)) as file:
             for table, name, value in _SECRETS:
                 for label, secret in file.execute(f"SELECT {name}, {value} FROM {table}"):  # noqa: S608  # constants
                     called = label.hex() if isinstance(label, bytes) else str(label)

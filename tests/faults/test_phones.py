@@ -1,7 +1,6 @@
 """Phones, the real command on a real file, and contacts who send them what is none."""
 
 import secrets
-import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from typing import Any, Final
@@ -9,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from gateway.identity import load_identity
+from peer import sqlite
 from peer.items.kinds import Content, Kind, Letter, Unknown
 from peer.store import FILE_NAME
 from peer.ways.connection import Destination, connect
@@ -64,7 +64,7 @@ def no_bodies() -> list[bytes]:
 async def deposit(box: Watched, sender: Pocket, bodies: Sequence[bytes]) -> None:
     """Hand in bodies on every lane that a phone holds, as a contact can who has another program."""
     identity = load_identity(box.box.data, fresh=False)
-    with closing(sqlite3.connect(sender.home / FILE_NAME)) as file:
+    with closing(sqlite.connect(sender.home / FILE_NAME)) as file:
         rows = file.execute("SELECT secret FROM lane_taken").fetchall()
     lanes = [LaneSecret(secret).at(identity.gateway) for (secret,) in rows]
     destination = Destination(identity.gateway, (Place.parse(box.box.place),), identity.certificate)
