@@ -32,7 +32,8 @@ from bench.peers.redis import PACKAGES as REDIS
 from bench.peers.redis import Redis
 from bench.phone_file import file_figures
 from bench.processes import Processors, memory
-from bench.scale import Scale
+from bench.returning import LARGE, SMALL, returning_figures
+from bench.scale import FULL, Scale
 from bench.slow_disk import folder_in_memory, slow_flushes
 from bench.subjects import Collected, How, Ours, Subject
 
@@ -133,6 +134,7 @@ class Run:
         os.sched_setaffinity(0, {self.processors.load})
         self._floors()
         self._letters()
+        self._returning()
         await self._at_rest()
         await self._side_by_side()
         await self._slow_disk()
@@ -166,6 +168,18 @@ class Run:
                         within / "file", count=self.scale.letters, processor=self.processors.server
                     ),
                 )
+
+    def _returning(self) -> None:
+        """Measure how long a phone that is gone is missed; the large archive in the long form."""
+        large = [LARGE] if self.scale.letters >= FULL.letters else []
+        for place, folder in (("memory", folder_in_memory()), ("disk", nullcontext(self.scratch))):
+            with self.trying(f"{place}: coming back"), folder as within:
+                for count in [min(SMALL, self.scale.letters), *large]:
+                    figures = returning_figures(
+                        within / f"back-{count}", count=count, processor=self.processors.server
+                    )
+                    name = "large" if count == LARGE else "small"
+                    self.note(f"{place}.back.{name}", figures)
 
     async def _at_rest(self) -> None:
         async with AsyncExitStack() as stack:

@@ -322,3 +322,17 @@ PHONES: Final = (
     )),
 )  # fmt: skip
 """What a phone's keys cost."""
+
+RETURNING: Final = (
+    Row("K7", "a phone is gone, with 1,000 letters in its archive: what the new one needs", (
+        Goal("s to the newest", _number("back.small.first"), 5.0),
+        Goal("s to all", _number("back.small.all"), 5.0),
+        Goal("bytes kept for a letter", _number("back.small.bytes")),
+    )),
+    Row("K8", "the same with 100,000", (
+        Goal("s to the newest", _number("back.large.first"), 5.0),
+        Goal("letters by then", _number("back.large.at_once")),
+        Goal("s to all", _number("back.large.all")),
+    )),
+)  # fmt: skip
+"""How long a phone that is gone is missed."""
