@@ -425,15 +425,15 @@ class Watch:
             await asyncio.sleep(LEFT_EVERY)
 
     async def _archiving(self) -> None:
+        delay = OUTBOX_EVERY  # what a new device lacks is not waited for
         while True:
-            await asyncio.sleep(0 if self._archive.to_read else ARCHIVE_EVERY)
+            await asyncio.sleep(delay)
+            delay = ARCHIVE_EVERY
             if self._archive.is_due or self._spares.due():
                 with suppress(*AWAY, GatewayRefused, WireError):
                     async with at_home(self._store, self._me, now=self._now()) as gateway:
                         await self._read_archive(gateway)
                         await self._spares.copy_all(gateway)
-                    continue
-            await asyncio.sleep(OUTBOX_EVERY)
 
     async def _read_archive(self, gateway: GatewayClient) -> None:
         """Read what of the archive is not here, as long as this process is the one that does it."""

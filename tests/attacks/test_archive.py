@@ -3,6 +3,7 @@
 The ids are those of docs/threat-model.md §4.
 """
 
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +11,21 @@ from pathlib import Path
 import pytest
 
 from peer.devices.archive import Archive
+from peer.items.kinds import Letter
 from peer.keys.errors import KeysError, WriterUnknown
 from peer.keys.person import Device, Identity, PersonKey
 from peer.keys.primitives import system_random
 from peer.keys.segments import open_segment, seal_segment
+from peer.keys.signed_items import SignedItem, write_item
+from peer.people.contacts import Contact
+from peer.ways.furnishing import at_home
 from tests.peer.devices.family import all_texts, another, learn_contacts, me, store_of
 from tests.peer.household import Box, Household, Phone, befriend, household, texts
 from wire.archive import Segment, SignedHead
 from wire.errors import WireError
 from wire.ids import PersonId
+
+NOW = 1_800_000_000.0
 
 
 @pytest.fixture
@@ -154,3 +161,41 @@ async def test_g3_a_letter_of_somebody_elses_choice_changes_no_length(house: Hou
     }
 
     assert len(lengths) == 1
+
+
+async def test_l11_two_copies_of_one_phone_lose_nothing_and_share_no_key_stream(
+    house: Household,
+) -> None:
+    """L10, L11: a phone's folder is copied, and both write and add to the archive."""
+    box, ana = await with_archive(house)
+    copy = Phone("Ana", house.folder / "copy", house.hands)
+    shutil.copytree(ana.home, copy.home)
+    await copy.open()
+    house.hands.live(60)
+    with store_of(ana).transaction(), store_of(copy).transaction():
+        for phone in (ana, copy):
+            contact = phone.peer.contacts.named("Ben")
+            item = write_item(Letter(phone.home.name), identity=me(phone).identity, now=NOW)
+            keep(phone, item, contact)
+    for phone in (ana, copy, ana):
+        archive = Archive(store_of(phone), me(phone), now=house.hands.now)
+        async with at_home(store_of(phone), me(phone), now=house.hands.now()) as gateway:
+            await archive.keep(gateway)
+    bodies = await box.gateway.database.write(
+        lambda store: store.execute("SELECT body FROM segment").fetchall()
+    )
+
+    assert len({body[:24] for (body,) in bodies}) == len(bodies) == 6
+    assert copy.peer.archive_status()["waiting"] == ana.peer.archive_status()["waiting"] == 0
+    await copy.close()
+
+
+def keep(phone: Phone, item: SignedItem, contact: Contact) -> None:
+    """Keep a letter that was sent."""
+    db = store_of(phone).db
+    db.execute("INSERT INTO item VALUES (?, ?)", (item.id.raw, item.raw))
+    db.execute(
+        "INSERT INTO letter (item, person, outgoing, written, came, shown)"
+        " VALUES (?, ?, 1, ?, ?, 1)",
+        (item.id.raw, contact.person.raw, NOW, NOW),
+    )
