@@ -278,9 +278,11 @@ class Peer:
         """Return what asks friends for help, on a phone on which there is nobody."""
         return Asking(self._store, now=self._now, role=role)
 
-    def alarms(self) -> tuple[Alarmed, ...]:
-        """Return who asks for a gateway's share, as far as this phone has heard."""
-        return Guard(self._store, self.me, now=self._now).alarms()
+    async def alarms(self) -> tuple[Alarmed, ...]:
+        """Return who asks for a gateway's share; gateways that are away are passed over."""
+        guard = Guard(self._store, self.me, now=self._now)
+        await guard.look_for_friends(at_once=True)
+        return guard.alarms()
 
     # The gateway
 

@@ -87,7 +87,8 @@ def seed_said(said: str) -> bytes:
 async def _list(call: Call) -> int:
     async with call.phone() as peer:
         await peer.read_quietly()
-        circle, kept, alarms = peer.friends.circle(), peer.friends.kept(), peer.alarms()
+        alarms = await peer.alarms()
+        circle, kept = peer.friends.circle(), peer.friends.kept()
         now = time.time()
         lines = [alarm_line(one) for one in alarms]
         if circle is None:

@@ -88,11 +88,12 @@ class Guard:
             self._store.keep_note(_LOOKED, int(now).to_bytes(8, "big"))
             self._store.keep_note(_ALARM, alarm.encode() if alarm.asked else None)
 
-    async def look_for_friends(self) -> None:
-        """Look at the gateways of those whose shares we keep, once a day each."""
+    async def look_for_friends(self, *, at_once: bool = False) -> None:
+        """Look at the gateways of those whose shares we keep, once a day each, or at once."""
         for kept in self._keepers.kept():
             contact = self._contacts.of(kept.person)
-            if contact is None or 0 <= self._now() - kept.looked < OTHERS_EVERY:
+            soon = 0 <= self._now() - kept.looked < OTHERS_EVERY
+            if contact is None or (soon and not at_once):
                 continue
             alarm = await self._asked_of(contact, kept)
             with self._store.transaction():

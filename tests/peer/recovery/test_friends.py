@@ -133,7 +133,7 @@ async def test_her_devices_and_her_friends_see_who_asks_and_her_device_says_no(
     await circle.settle()
 
     for phone in (circle.ana, *circle.friends.values()):
-        [alarm] = phone.peer.alarms()
+        [alarm] = await phone.peer.alarms()
         assert (alarm.stage, alarm.named) == (Stage.WAITING, False)
         assert alarm.number == asking.begin().number
         assert alarm.contact == (None if phone is circle.ana else "Ana")
@@ -157,7 +157,7 @@ async def test_a_device_that_was_named_as_lost_needs_the_kit(circle: Circle) -> 
         await asking.go_on(name="Ana")
     await circle.settle()
 
-    [alarm] = circle.ana.peer.alarms()
+    [alarm] = await circle.ana.peer.alarms()
     assert alarm.named
     with pytest.raises(GatewayRefused) as refused:
         await circle.ana.peer.friends.cancel(alarm.request)
