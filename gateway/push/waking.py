@@ -141,6 +141,7 @@ class Waking:
         self._pushing: set[asyncio.Task[None]] = set()
         self._whys: Counter[tuple[DeviceId, int, Why, LaneId | None]] = Counter()
         self._complained: set[tuple[str, str]] = set()
+        self._ends = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -156,6 +157,7 @@ class Waking:
         try:
             yield
         finally:
+            self._ends = True  # what is pending rings after the next start
             for task in (*tasks, *self._pushing):
                 task.cancel()
             await asyncio.gather(*tasks, *self._pushing, return_exceptions=True)
@@ -397,7 +399,7 @@ class Waking:
     def _start(self, service: str) -> None:
         queue = self._queues.get(service)
         room = self._under_way[service] < TO_ONE_SERVICE and len(self._pushing) < AT_A_TIME
-        if not queue or not room:
+        if not queue or not room or self._ends:
             return
         phone, push = queue.popleft()
         if not queue:

@@ -143,6 +143,16 @@ async def test_z14_twenty_of_two_thousand_items_ring_and_they_are_the_right_ones
     assert ITEMS / len(phone.service.pushes) == 100
 
 
+async def test_after_the_end_nothing_is_pushed_any_more(tmp_path: Path) -> None:
+    async with sleeper(tmp_path) as phone:
+        lane = await phone.house.lane(phone.seat)
+        done = await phone.house.store.deposit_all([prove(lane, parcel(lane))])
+    phone.waking.arrived(done.arrived)
+    phone.waking.left(phone.seat, phone.device)
+
+    assert phone.service.pushes == []
+
+
 async def test_z15_a_stranger_with_a_thousand_pictures_rings_nobody(tmp_path: Path) -> None:
     """Z15: also when she says that each of them is urgent, for there is nowhere to say it."""
     async with sleeper(tmp_path) as phone:
