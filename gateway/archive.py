@@ -39,14 +39,14 @@ from gateway.database.migrate import check_header, migrate, newest, version_of
 from gateway.database.quarantine import unfinished_of
 from gateway.database.whole import Rooms, find_damage
 from gateway.errors import DamagedStore, ForeignFile, StartupError
-from gateway.identity import KEY_NAME, SEED_BYTES, TLS_NAME, gateway_of
+from gateway.identity import KEY_NAME, SEED_BYTES, TLS_NAME, VAPID_NAME, gateway_of
 from gateway.status import version
 
 PATIENCE: Final = 3600.0
 """Seconds for the gateway to copy its store: a full card that is busy takes some minutes."""
 MAX_ABOUT: Final = 64 * 1024
 _PIECE: Final = 1 << 20
-_FILES: Final = (KEY_NAME, TLS_NAME, FILE_NAME, STORE_NAME)
+_FILES: Final = (KEY_NAME, TLS_NAME, VAPID_NAME, FILE_NAME, STORE_NAME)
 """In this order. The store is moved to its place last: before, there is nothing to be served."""
 _STAGING: Final = "restoring"
 
@@ -169,6 +169,8 @@ def back_up(data: Path, target: Path, *, secret: str, settings: Path | None) -> 
 def _beside(data: Path, settings: Path | None) -> dict[str, bytes]:
     """Return what belongs to the store: keys and settings, by the names they have in a backup."""
     found = {KEY_NAME: data / KEY_NAME, TLS_NAME: data / TLS_NAME}
+    if (data / VAPID_NAME).exists():
+        found[VAPID_NAME] = data / VAPID_NAME
     if settings is not None:
         found[FILE_NAME] = settings
     try:

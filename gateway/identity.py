@@ -29,6 +29,8 @@ from wire.ids import GatewayId
 
 KEY_NAME: Final = "identity.key"
 TLS_NAME: Final = "tls.pem"
+VAPID_NAME: Final = "vapid.key"
+"""By which push services know the gateway; only where it pushes (`gateway/push/vapid.py`)."""
 SEED_BYTES: Final = 32
 
 log = logging.getLogger(__name__)

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.errors import StartupError
+from gateway.identity import VAPID_NAME
 
-KEY_NAME: Final = "vapid.key"
 LIFE: Final = 12 * 3600
 """Seconds for which a note is good; RFC 8292 §2 allows 24 hours."""
 RENEW: Final = 2 * 3600
@@ -73,7 +73,7 @@ def load_key(folder: Path) -> ec.EllipticCurvePrivateKey:
     Raises:
         StartupError: it cannot be read or written, or is damaged.
     """
-    path = folder / KEY_NAME
+    path = folder / VAPID_NAME
     try:
         secret = _read(path)
         if secret is None:

@@ -25,7 +25,7 @@ from gateway.config import FILE_NAME
 from gateway.control_client import NotRunning
 from gateway.database.migrate import PAGE_BYTES
 from gateway.errors import AlreadyRunning, FolderUnusable
-from gateway.identity import KEY_NAME, TLS_NAME
+from gateway.identity import KEY_NAME, TLS_NAME, VAPID_NAME
 from tests.gateway.processes import pair_phone, started
 
 SECRET = "a passphrase for tests"  # noqa: S105
@@ -38,7 +38,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     async def work() -> None:
         (folder / "data").mkdir()
-        (folder / "data" / FILE_NAME).write_text("seat_limit = '1 MiB'\n")
+        (folder / "data" / FILE_NAME).write_text(
+            "seat_limit = '1 MiB'\nweb_push = 'mailto:anna@example.org'\n"
+        )
         async with started(folder) as gateway:
             await pair_phone(gateway)
             await asyncio.to_thread(
@@ -70,10 +72,12 @@ def test_what_was_backed_up_is_there_again(made: Path, tmp_path: Path) -> None:
     about = restore(made / "box", tmp_path / "data", secret=SECRET)
 
     before, after = contents(made / "data"), contents(tmp_path / "data")
-    for name in (KEY_NAME, TLS_NAME, FILE_NAME):
+    for name in (KEY_NAME, TLS_NAME, VAPID_NAME, FILE_NAME):
         assert after[name] == before[name]
     assert (about.seats, about.parcels) == (1, 0)
-    assert set(after) == {KEY_NAME, TLS_NAME, FILE_NAME, STORE_NAME, "gateway.lock"}
+    assert set(after) == {
+        KEY_NAME, TLS_NAME, VAPID_NAME, FILE_NAME, STORE_NAME, "gateway.lock",
+    }  # fmt: skip
     assert not list((tmp_path / "data").glob("*/"))
     with closing(sqlite3.connect(tmp_path / "data" / STORE_NAME)) as store:
         assert store.execute("SELECT count(*), sum(confirmed) FROM device").fetchall() == [(1, 0)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StartupError
-from gateway.push.vapid import KEY_NAME
+from gateway.identity import VAPID_NAME
 from tests.gateway.box import open_box
 
 LOADED = """
@@ -41,9 +41,9 @@ async def test_the_owner_switches_it_on(tmp_path: Path) -> None:
     async with open_box(tmp_path / "on", web_push="mailto:anna@example.org") as box:
         assert box.gateway.waking is not None
         assert len(box.gateway.waking.provider.key) == 65
-        key = (tmp_path / "on" / KEY_NAME).read_bytes()
+        key = (tmp_path / "on" / VAPID_NAME).read_bytes()
     async with open_box(tmp_path / "on", web_push="https://example.org"):
-        assert (tmp_path / "on" / KEY_NAME).read_bytes() == key
+        assert (tmp_path / "on" / VAPID_NAME).read_bytes() == key
 
 
 async def test_certificates_that_are_none_stop_the_start(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ async def test_certificates_that_are_none_stop_the_start(tmp_path: Path) -> None
 
 
 async def test_a_key_that_is_damaged_stops_the_start(tmp_path: Path) -> None:
-    (tmp_path / KEY_NAME).write_bytes(b"short")
+    (tmp_path / VAPID_NAME).write_bytes(b"short")
 
     with pytest.raises(StartupError, match="damaged"):
         async with open_box(tmp_path, web_push="mailto:anna@example.org"):

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StartupError
-from gateway.push.vapid import KEY_NAME, LIFE, RENEW, Vapid, load_key
+from gateway.identity import VAPID_NAME
+from gateway.push.vapid import LIFE, RENEW, Vapid, load_key
 from tests.gateway.far import Asked
 from tests.gateway.hands import Hands
 from tests.gateway.push.service import check_vapid
@@ -44,22 +45,22 @@ def test_a_note_is_used_until_it_is_nearly_over(tmp_path: Path) -> None:
 
 def test_the_key_is_made_once_and_for_us_alone(tmp_path: Path) -> None:
     first = load_key(tmp_path).private_numbers()
-    path = tmp_path / KEY_NAME
+    path = tmp_path / VAPID_NAME
     assert path.stat().st_mode & 0o777 == 0o600
     path.chmod(0o644)
 
     assert load_key(tmp_path).private_numbers() == first
     assert path.stat().st_mode & 0o777 == 0o600
-    assert [one.name for one in tmp_path.iterdir()] == [KEY_NAME]
+    assert [one.name for one in tmp_path.iterdir()] == [VAPID_NAME]
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 31, bytes(32), b"\xff" * 32, b"x" * 33])
 def test_a_damaged_key_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / KEY_NAME).write_bytes(content)
+    (tmp_path / VAPID_NAME).write_bytes(content)
 
     with pytest.raises(StartupError, match="damaged"):
         load_key(tmp_path)
-    assert (tmp_path / KEY_NAME).read_bytes() == content
+    assert (tmp_path / VAPID_NAME).read_bytes() == content
 
 
 def test_a_folder_that_takes_no_key_is_named(tmp_path: Path) -> None:
