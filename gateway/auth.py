@@ -16,9 +16,17 @@ from gateway.bodies import header_bytes
 from gateway.clock import Clock
 from gateway.errors import Busy, DeviceUnknown, Refusal
 from gateway.visit import Asked, Kind, visit_of
-from wire.auth import BEARER_BYTES, BEARER_SECONDS, CHALLENGE_SECONDS, NONCE_BYTES, Channel, Login
+from wire.auth import (
+    BEARER_BYTES,
+    BEARER_SECONDS,
+    CHALLENGE_SECONDS,
+    NONCE_BYTES,
+    Channel,
+    Joining,
+    Login,
+)
 from wire.errors import Malformed, NotSigned
-from wire.ids import DeviceKey, SeatId
+from wire.ids import DeviceKey, PersonId, SeatId
 
 BEARERS_OF_DEVICE: Final = 8
 """Logins of one device that are held at a time; its oldest goes first."""
@@ -130,6 +138,7 @@ class Auth:
         channel: this gateway's key and certificate: what an answer must have been made for.
         clock: whose monotonic time counts.
         seat_of: returns a device's seat, or raises DeviceUnknown or DeviceRevoked.
+        joins: gives a device that its person's card lists its place on her seat.
     """
 
     def __init__(
@@ -138,11 +147,13 @@ class Auth:
         channel: Channel,
         clock: Clock,
         seat_of: Callable[[DeviceKey], Awaitable[SeatId]],
+        joins: Callable[[PersonId, DeviceKey], Awaitable[None]],
     ) -> None:
         self.channel = channel
         self.challenges = Challenges(clock)
         self._clock = clock
         self._seat_of = seat_of
+        self._joins = joins
         self._sessions: dict[bytes, _Session] = {}
         self._dropped = 0
 
@@ -162,7 +173,32 @@ class Auth:
         except NotSigned:
             raise LoginRefused from None
         self.challenges.spend(login.nonce)
-        caller = Caller(login.device, await self._seat(login.device))
+        return await self._bearer(login.device)
+
+    async def join(self, data: bytes) -> bytes:
+        """Let a device in that its person's card lists, and log it in; return its bearer.
+
+        Raises:
+            WireError: the bytes are no such message.
+            ChallengeStale: the nonce is of no use.
+            LoginRefused: another channel or key, or nobody's card here lists this device.
+            DeviceRevoked, PairAgain, SeatTaken
+        """
+        joining = Joining.decode(data)
+        self.challenges.check(joining.nonce)
+        try:
+            joining.verify(self.channel)
+        except NotSigned:
+            raise LoginRefused from None
+        self.challenges.spend(joining.nonce)
+        try:
+            await self._joins(joining.person, joining.device)
+        except DeviceUnknown:
+            raise LoginRefused from None
+        return await self._bearer(joining.device)
+
+    async def _bearer(self, device: DeviceKey) -> bytes:
+        caller = Caller(device, await self._seat(device))
         bearer = secrets.token_bytes(BEARER_BYTES)
         self._make_room(caller.device)
         self._sessions[_hidden(bearer)] = _Session(caller, self._clock.monotonic() + BEARER_SECONDS)

@@ -75,7 +75,12 @@ class Front:
         attention: Attention | None = None,
         push: Callable[[Auth], Blueprint] = off_routes,
     ) -> None:
-        self._auth = Auth(channel=identity.channel, clock=clock, seat_of=stores.sync.seat_of)
+        self._auth = Auth(
+            channel=identity.channel,
+            clock=clock,
+            seat_of=stores.sync.seat_of,
+            joins=stores.sync.join,
+        )
         self._attention = attention or NobodyListens()
         self._lines = Lines(self._attention)
         self._slots = Slots()

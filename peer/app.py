@@ -15,8 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from peer.devices.adding import AddingDevice, AskDigits
 from peer.devices.archive import Archive
 from peer.devices.drafts import Draft, Drafts
+from peer.devices.joining import JoiningDevice
+from peer.devices.names import Names, OwnDevice
+from peer.devices.notices import unshown_notices
+from peer.devices.revoking import revoke_device
 from peer.devices.spares import Spare, Spares
 from peer.devices.witness import Witness
 from peer.errors import (
@@ -25,6 +30,7 @@ from peer.errors import (
     GatewayRefused,
     NoPerson,
     NothingToSend,
+    PersonExists,
     PhoneCopied,
     TooLarge,
     WrongKit,
@@ -40,6 +46,7 @@ from peer.people.contacts import Contact, Contacts
 from peer.people.freshness import Freshness
 from peer.people.keepers import Keepers
 from peer.people.lanes import Lanes
+from peer.people.news import Noticed
 from peer.people.pairing import Ask, Pairing
 from peer.recovery.asking import Asking
 from peer.recovery.back import Back, ComingBack, Where
@@ -67,7 +74,7 @@ from peer.ways.notifying import Notifications
 from peer.ways.sending import Sending, State
 from peer.ways.state_sync import COPIED
 from wire.card import Role
-from wire.codes import ContactCode, GatewayCode, KitCode
+from wire.codes import ContactCode, DeviceCode, GatewayCode, KitCode
 from wire.errors import WireError, WrongCode
 from wire.ids import PersonId
 from wire.places import Place
@@ -81,6 +88,8 @@ __all__ = [
     "Here",
     "Missing",
     "Moved",
+    "Noticed",
+    "OwnDevice",
     "Peer",
     "Reading",
     "Restoring",
@@ -98,6 +107,8 @@ class Reading:
     letters: tuple[Shown, ...]
     missing: tuple[Missing, ...]
     troubles: tuple[Trouble, ...]
+    noticed: tuple[Noticed, ...]
+    """What cards say: devices that came and went."""
     away: str | None
     """Why the gateway could not be asked, if it could not."""
 
@@ -403,6 +414,116 @@ class Peer:
             self.contacts.forget(contact)
         return await self._tell_gateway()
 
+    # My devices
+
+    @property
+    def devices(self) -> tuple[OwnDevice, ...]:
+        """My devices, this one first."""
+        me = self.me
+        own = me.identity.device.id
+        return tuple(
+            OwnDevice(name, entry.role, entry.id, entry.id == own)
+            for entry, name in Names(self._store, me).all()
+        )
+
+    async def add_device(
+        self,
+        text: str | None,
+        *,
+        on_code: Callable[[DeviceCode], Awaitable[None]],
+        ask: AskDigits,
+        name: str | None = None,
+        without_kit: bool = False,
+    ) -> str:
+        """Let a new device in; return what it is called.
+
+        Args:
+            text: the code that the new device shows; None: this one shows one.
+            on_code: shows the code.
+            ask: says which device it is, and returns the digits that were typed.
+            name: what it is to be called; None: what it calls itself.
+            without_kit: whether to go on although the seed is still here.
+
+        Raises:
+            KitFirst, TooManyDevices, BadCode, NotTheSame, NobodyAnswered
+            NotPaired, GatewayNotThere, WrongGateway, GatewayRefused
+        """
+        code = None if text is None else _parse(DeviceCode.parse, text)
+        adding = AddingDevice(self._store, self.me, self._now, name=name, without_kit=without_kit)
+        adding.refuse()
+        async with at_home(self._store, self.me, now=self._now()) as gateway:
+            if code is None:
+                called = await adding.show(gateway, on_code, ask)
+            else:
+                called = await adding.read(gateway, code, ask)
+        await self.try_outbox()
+        return called
+
+    async def join(
+        self,
+        text: str | None,
+        *,
+        place: Place | None,
+        on_code: Callable[[DeviceCode], Awaitable[None]],
+        show: Callable[[int], Awaitable[None]],
+        name: str,
+        role: Role = Role.COMPUTER,
+    ) -> Me:
+        """Make this phone a device of somebody who has one; return who that is.
+
+        Args:
+            text: the code that the other device shows; None: this one shows one.
+            place: where the box is, if this one shows the code.
+            on_code: shows the code.
+            show: shows the digits that are to be typed into the other device.
+            name: what this device is to be called.
+            role: what it is.
+
+        Raises:
+            PersonExists, BadCode, NotTheSame, NobodyAnswered
+            GatewayNotThere, WrongGateway, GatewayRefused
+        """
+        if self._has_person():
+            raise PersonExists("there is a person on this phone already; use another --home")
+        joining = JoiningDevice(self._store, self._now, name=name, role=role)
+        if text is not None:
+            return await joining.read(_parse(DeviceCode.parse, text), show)
+        if place is None:
+            raise BadCode("to show a code here, say where your box is")
+        return await joining.show(place, on_code, show)
+
+    def _has_person(self) -> bool:
+        try:
+            return bool(self.me)
+        except NoPerson:
+            return False
+
+    def rename_device(self, name: str, new_name: str) -> str:
+        """Call a device of mine something else; return the name as it is kept.
+
+        Raises:
+            NoSuchDevice, EmptyName, NameTaken
+        """
+        names = Names(self._store, self.me)
+        with self._store.transaction():
+            return names.rename(names.named(name), new_name)
+
+    async def revoke_device(self, name: str) -> str:
+        """Take a device of mine off; return what it was called.
+
+        Raises:
+            NoSuchDevice, OnlyDevice
+            NotPaired, GatewayNotThere, WrongGateway, GatewayRefused
+        """
+        me, now = self.me, self._now()
+        names = Names(self._store, me)
+        async with at_home(self._store, me, now=now) as gateway:
+            entry = names.named(name)
+            called = names.of(entry)
+            await revoke_device(self._store, me, gateway, entry, now=now)
+        await self.try_outbox()
+        return called
+
     # Letters
 
     async def send(self, name: str, text: str, file: File | None = None) -> State:
@@ -481,7 +602,8 @@ class Peer:
         letters = box.everything(only) if everything else box.unshown(only)
         if only is None and away is None and letters:
             await self.notifications.tell_read()
-        return Reading(tuple(letters), watch.missing(), tuple(box.troubles()), away)
+        noticed = unshown_notices(self._store, self.me)
+        return Reading(tuple(letters), watch.missing(), tuple(box.troubles()), noticed, away)
 
     async def read_quietly(self) -> None:
         """Collect what waits without showing letters; a gateway that is away is passed over."""

@@ -27,6 +27,7 @@ from peer.app import (
     Here,
     Missing,
     Moved,
+    Noticed,
     Peer,
     Restoring,
     Trouble,
@@ -36,6 +37,7 @@ from peer.codes.qr import write
 from peer.command import command, program
 from peer.commands import (
     archive,
+    device,
     drafts,
     friends,
     kit,
@@ -52,7 +54,15 @@ from peer.console import Screen, screen
 from peer.errors import NoSuchFile, PeerError, TooLarge
 from peer.items.kinds import MAX_FILE, File
 from peer.keys.errors import KeysError
-from peer.printing import day, letter_facts, letter_lines, save_file, status_lines
+from peer.printing import (
+    day,
+    letter_facts,
+    letter_lines,
+    notice_facts,
+    notice_line,
+    save_file,
+    status_lines,
+)
 from peer.store import FILE_NAME, sentence
 from peer.unlocking import lock_name
 from wire.codes import ContactCode
@@ -136,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     _contact_commands(commands.group("contacts", _contacts, "the people you know"))
     drafts.add_to(commands)
     friends.add_to(commands)
+    device.add_to(commands)
     kit.add_to(commands)
     notifications.add_to(commands)
     recover.add_to(commands)
@@ -432,6 +443,7 @@ async def _read(call: Call) -> int:
         said += [_back_line(name, when) for name, when in back.items() if when is not None]
         said += [_missing_line(one) for one in reading.missing]
         said += [_trouble_line(one) for one in reading.troubles]
+        said += [notice_line(one) for one in reading.noticed]
         call.screen.tell(
             "letters",
             "\n".join(said).rstrip() or ("No letters." if arguments.all else "No new letters."),
@@ -439,6 +451,7 @@ async def _read(call: Call) -> int:
             missing={one.contact: one.count for one in reading.missing},
             recovered={name: when for name, when in back.items() if when is not None},
             unreadable=[{"from": one.contact, "code": one.code} for one in reading.troubles],
+            cards=[notice_facts(one) for one in reading.noticed],
             away=reading.away,
         )
     if reading.away is not None:
@@ -479,6 +492,8 @@ def _tell_event(speaks: Screen, event: Event) -> None:
             speaks.tell("archive-older", text, contact=contact, seen=seen, here=here)
         case Restoring():
             tell_restoring(speaks, event)
+        case Noticed() as noticed:
+            speaks.tell("card", notice_line(noticed), **notice_facts(noticed))
         case Here():
             speaks.tell("here", "Your box is here. Letters are shown as they come.")
 

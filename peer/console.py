@@ -15,6 +15,7 @@ import shutil
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO, Any, Final, Protocol, TextIO
 
@@ -76,6 +77,16 @@ def _set(ready: asyncio.Future[None]) -> None:
         ready.set_result(None)
 
 
+CONTACT_NOTES: Final = (
+    "MY CODE",
+    "",
+    "1  The other phone scans it, or",
+    "   adds the line that begins HPC1.",
+    "2  Compare what both screens show.",
+)
+"""What stands beside a contact code."""
+
+
 class Screen(Protocol):
     """Where a command speaks."""
 
@@ -85,8 +96,8 @@ class Screen(Protocol):
     def warn(self, code: str, sentence: str, /, **facts: Any) -> None:
         """Say that something did not happen, and what to do."""
 
-    def code(self, text: str, *, expires: int) -> None:
-        """Show a contact code, good until `expires` (Unix seconds)."""
+    def code(self, text: str, *, expires: int, notes: Sequence[str] = CONTACT_NOTES) -> None:
+        """Show a code, good until `expires` (Unix seconds), and what to do with it."""
 
     async def same(self, number: int, *, other: str) -> bool:
         """Show a check code; ask whether `other` shows the same. No answer is no."""
@@ -118,9 +129,9 @@ class ForPeople:
         """Print the sentence where errors go."""
         print(sentence, file=self._errors, flush=True)
 
-    def code(self, text: str, *, expires: int) -> None:
+    def code(self, text: str, *, expires: int, notes: Sequence[str] = CONTACT_NOTES) -> None:
         """Show the code as QR, if there is room, and as text that can be copied."""
-        self.tell("code", code_screen(text, expires=expires, out=self._out))
+        self.tell("code", code_screen(text, expires=expires, notes=notes, out=self._out))
 
     async def same(self, number: int, *, other: str) -> bool:
         """Show the check code and ask."""
@@ -172,7 +183,7 @@ class ForPrograms:
         """Write what people would be told, with its code."""
         self.tell("trouble", "", error=code, sentence=sentence, **facts)
 
-    def code(self, text: str, *, expires: int) -> None:
+    def code(self, text: str, *, expires: int, notes: Sequence[str] = CONTACT_NOTES) -> None:
         """Write the code."""
         self.tell("code", "", code=text, expires=expires)
 
@@ -244,18 +255,12 @@ def check_line(number: int) -> str:
     return f"{digits(number)}    {' · '.join(pictures(number))}"
 
 
-def code_screen(text: str, *, expires: int, out: TextIO) -> str:
-    """Return what shows a contact code: a QR with notes beside or below it, if `out` has room."""
+def code_screen(
+    text: str, *, expires: int, out: TextIO, notes: Sequence[str] = CONTACT_NOTES
+) -> str:
+    """Return what shows a code: a QR with notes beside or below it, if `out` has room."""
     until = time.strftime("%H:%M", time.localtime(expires))
-    notes = [
-        "MY CODE",
-        "",
-        "1  The other phone scans it, or",
-        "   adds the line that begins HPC1.",
-        "2  Compare what both screens show.",
-        "",
-        f"For one person, until {until}.",
-    ]
+    notes = [*notes, "", f"Good once, until {until}."]
     room, terminal = qr.size(text), shutil.get_terminal_size()
     beside = terminal.columns >= room.columns + 3 + NOTES_WIDTH
     rows = room.rows + -(-len(text) // terminal.columns) + (1 if beside else len(notes) + 3)

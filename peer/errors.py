@@ -36,6 +36,10 @@ PeerError
 ├── NotYet              the gateway holds its share back still
 ├── Cancelled           somebody said no to the request
 ├── NoSuchFile          a file that cannot be read
+├── NoSuchDevice        no device of ours of this name
+├── KitFirst            the recovery kit should be made before there is a second device
+├── TooManyDevices      a person has at most ten
+├── OnlyDevice          the last device cannot be taken off
 └── CannotSave          a file that came cannot be written
 
 Exit statuses: 1 for all of these, 2 for a command that was not understood.
@@ -358,6 +362,38 @@ class NoSuchFile(PeerError):
     """A file that is not there or cannot be read."""
 
     code = "no-such-file"
+
+
+class NoSuchDevice(PeerError):
+    """There is no device of this name on our card."""
+
+    code = "no-such-device"
+
+
+class KitFirst(PeerError):
+    """The recovery seed is still on this phone: whoever steals it is the person."""
+
+    code = "kit-first"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the seed that stands for you is still on this device: whoever steals it could take all"
+            " your devices from you. Make the recovery kit first: "
+            + command("kit")
+            + ". To go on without one, add --without-kit"
+        )
+
+
+class TooManyDevices(PeerError):
+    """There are as many devices as a card may list."""
+
+    code = "too-many-devices"
+
+
+class OnlyDevice(PeerError):
+    """A card lists at least one device."""
+
+    code = "only-device"
 
 
 class CannotSave(PeerError):

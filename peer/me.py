@@ -6,14 +6,15 @@ from typing import Final
 
 from peer.devices.belongings import TOLD, Belongings
 from peer.errors import EmptyName, NoPerson, NotPaired, PersonExists
-from peer.keys.birth import begin_person, state_gateways
+from peer.keys.birth import Change, begin_person, state, state_gateways
 from peer.keys.person import Identity, PersonKey
 from peer.keys.returning import Returning
 from peer.people.contacts import clean_name, follow
+from peer.people.news import News
 from peer.store import Store
 from peer.ways.connection import Destination
-from wire.auth import Channel, Login
-from wire.card import MAX_CHAIN, MAX_STATEMENT, Card, GatewayEntry, Role
+from wire.auth import Channel, Joining, Login
+from wire.card import MAX_CHAIN, MAX_KEPT, MAX_STATEMENT, Card, GatewayEntry, Role, Signed
 from wire.codec import Value, decode, encode
 from wire.errors import Malformed
 from wire.frames import NOWHERE, Cursor
@@ -27,6 +28,7 @@ MAX_LEFT: Final = 4
 _LEFT: Final = "gateways-left"
 PREKEYS_LOOKED_AT: Final = "prekeys-looked-at"
 PERSON_KEY_TOLD: Final = "person-key-told"
+_PENDING: Final = "card-pending"
 _NAME, _CARD, _HOME, _CURSOR, _TOLD = "name", "card", "gateway", "cursor/", "card-told"
 
 
@@ -80,7 +82,7 @@ class Me:
             raise PersonExists("there is a person on this phone already; use another --home")
         _, card = begin_person(store.vault, role=role, now=now)
         store.keep_note(_NAME, name.encode("utf-8"))
-        store.keep_note(_CARD, _chain(card))
+        store.keep_note(_CARD, _kept(card))
         me = cls(store)
         me.belongings.begin()
         return me
@@ -102,7 +104,7 @@ class Me:
         store.vault.keep_identity(returning.identity, seed=None)
         store.vault.keep_recovery_public(returning.recovery)
         store.keep_note(_NAME, name.encode("utf-8"))
-        store.keep_note(_CARD, _chain(returning.card))
+        store.keep_note(_CARD, _kept(returning.card))
         store.keep_note(_HOME, None if home is None else home.encode())
         return cls(store)
 
@@ -114,6 +116,12 @@ class Me:
     def signs(self, *, channel: Channel, nonce: bytes) -> Login:
         """Answer a login challenge as this device."""
         return Login.sign(self.identity.device.signing, channel=channel, nonce=nonce)
+
+    def joins(self, *, channel: Channel, nonce: bytes) -> Joining:
+        """Answer a challenge as this device of mine, which my card lists."""
+        return Joining.sign(
+            self.identity.device.signing, person=self.person, channel=channel, nonce=nonce
+        )
 
     @property
     def name(self) -> str:
@@ -132,6 +140,10 @@ class Me:
         keys = self._store.vault.person_keys()
         return next((one for one in keys if (one.generation, one.box.public) == named), None)
 
+    def person_keys(self) -> tuple[PersonKey, ...]:
+        """Return the person keys that this device holds, the newest first."""
+        return self._store.vault.person_keys()
+
     @property
     def has_person_key(self) -> bool:
         """Whether this device holds the person key that my card names."""
@@ -139,7 +151,11 @@ class Me:
 
     def take_statements(self, statements: tuple[bytes, ...]) -> None:
         """Continue my own card with what another device of mine, or the gateway, knows of it."""
-        self._store.keep_note(_CARD, _chain(follow(self.card, statements)))
+        before = self.card
+        after = follow(before, statements)
+        if after.kept != before.kept:
+            self._store.keep_note(_CARD, _kept(after))
+            News(self._store.db).compare(before, after)
 
     def state_gateway(self, entry: GatewayEntry, *, now: float) -> bool:
         """Let my card name this gateway, alone; return whether that changed it."""
@@ -149,8 +165,67 @@ class Me:
         extended, _ = state_gateways(
             self.identity, card, gateways=(entry,), now=now, seed=self._store.vault.seed()
         )
-        self._store.keep_note(_CARD, _chain(extended))
+        self._store.keep_note(_CARD, _kept(extended))
         return True
+
+    # A statement that our gateway must take first
+
+    def state(self, change: Change, *, now: float) -> Signed:
+        """Sign a statement with a change and put it by until our gateway has taken it.
+
+        The one that was put by before comes first: two statements of one device at one place of a
+        card would be a fork.
+
+        Raises:
+            CardRejected: this device is not on the card.
+        """
+        if (pending := self.pending) is not None:
+            return pending
+        card, seed = self.card, self._store.vault.seed()
+        _, signed = state(self.identity, card, change, now=now, seed=seed)
+        self._store.keep_note(_PENDING, signed.encode())
+        return signed
+
+    @property
+    def pending(self) -> Signed | None:
+        """The statement that our gateway has not taken yet."""
+        data = self._store.note(_PENDING)
+        return None if data is None else Signed.decode(data)
+
+    def take_pending(self) -> None:
+        """Have the pending statement on the card: our gateway took it."""
+        if (pending := self.pending) is not None:
+            self.take_statements((pending.encode(),))
+        self.drop_pending()
+
+    def drop_pending(self) -> None:
+        """Forget the pending statement: our gateway holds another, and nobody has seen this."""
+        self._store.keep_note(_PENDING, None)
+
+    @classmethod
+    def arrive(
+        cls,
+        store: Store,
+        *,
+        identity: Identity,
+        card: Card,
+        name: str,
+        home: Home,
+        recovery: bytes,
+    ) -> "Me":
+        """Make this phone a device of a person who has others, inside a transaction.
+
+        Raises:
+            PersonExists: there is somebody on this phone.
+        """
+        if store.note(_CARD) is not None:
+            raise PersonExists("there is a person on this phone already; use another --home")
+        store.vault.keep_identity(identity, seed=None)
+        store.vault.keep_recovery_public(recovery)
+        store.keep_note(_NAME, clean_name(name).encode("utf-8"))
+        store.keep_note(_CARD, _kept(card))
+        store.keep_note(_HOME, home.encode())
+        return cls(store)
 
     @property
     def card_told(self) -> bytes | None:
@@ -262,18 +337,19 @@ class Certificates:
 
 
 @lru_cache(maxsize=8)
-def _card(person: PersonId, chain: bytes) -> Card:
-    """Follow a chain; remembered, since every signature in it is checked again."""
-    return Card.follow(person, _statements(chain))
+def _card(person: PersonId, kept: bytes) -> Card:
+    """Restore a card; remembered, since every signature in it is checked again."""
+    return Card.restore(person, _statements(kept))
 
 
-def _chain(card: Card) -> bytes:
-    chain: list[Value] = list(card.chain)
-    return encode(chain)
+def _kept(card: Card) -> bytes:
+    """Return a card as it is put away: rivals too, since a fork must outlive a restart."""
+    kept: list[Value] = list(card.kept)
+    return encode(kept)
 
 
 def _statements(data: bytes) -> list[bytes]:
-    value = decode(data, limit=MAX_CHAIN * (MAX_STATEMENT + 8))
+    value = decode(data, limit=(MAX_CHAIN + MAX_KEPT) * (MAX_STATEMENT + 8))
     if not isinstance(value, list):
         raise Malformed("the record of the card has another form")
     return [one for one in value if isinstance(one, bytes)]

@@ -9,6 +9,7 @@ from peer.command import command
 from peer.errors import CannotSave
 from peer.items.kinds import File
 from peer.letterbox import Shown
+from peer.people.news import Noticed
 
 _INDENT: Final = "  "
 _UNSAFE: Final = frozenset('/\\<>:"|?*')
@@ -100,6 +101,29 @@ def lock_line(lock: str) -> str:
             return "on; this phone opens when you log in to the system"
         case _:
             return f"off; whoever gets this disk can read all. Turn it on: {command('lock pin')}"
+
+
+def notice_line(one: Noticed) -> str:
+    """Return what a card says, as a sentence."""
+    day = time.strftime("%Y-%m-%d", time.localtime(one.since))
+    whose = f"{show.name(one.contact)} has" if one.contact else "You have"
+    card = f"{show.name(one.contact)}’s card" if one.contact else "Your card"
+    what = show.name(one.device) if one.device else "device"
+    match one.what:
+        case "added":
+            return f"{whose} a new device since {day}: {what}."
+        case "revoked":
+            return f"{whose} taken a device off on {day}: {what}."
+        case "root":
+            return f"{card} was begun anew with the recovery key on {day}; ask whether that is so."
+        case "disputed":
+            return f"{card} is disputed since {day}: only devices that nobody disputes get letters."
+    return f"{card} has changed on {day}."
+
+
+def notice_facts(one: Noticed) -> dict[str, Any]:
+    """Return what a card says, for a program."""
+    return {"card": one.contact, "what": one.what, "device": one.device, "since": one.since}
 
 
 def save_file(file: File, folder: Path) -> Path:

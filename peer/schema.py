@@ -21,6 +21,7 @@
 | kept_share  | a share of a contact's seed that we keep; it goes into no letter and no log      |
 | segment     | a segment of our archive that we know                                            |
 | witnessed   | the newest head of a contact's archive                                           |
+| news        | something that a card says and that a person should see                          |
 
 All times are Unix seconds by this device's clock, but `letter.written`, which is its author's.
 """
@@ -269,5 +270,16 @@ CREATE TABLE witnessed (
     chain BLOB NOT NULL,                 -- their card when it was told: it listed that device
     said INTEGER NOT NULL                -- time of the item that told it
 ) STRICT, WITHOUT ROWID;
+""",
+    """
+CREATE TABLE news (
+    number INTEGER PRIMARY KEY,
+    person BLOB NOT NULL,                -- whose card; our own too
+    what TEXT NOT NULL,                  -- peer/people/news.py says what there is
+    device BLOB,
+    role INTEGER,
+    since REAL NOT NULL,                 -- by the clock of whoever signed
+    shown INTEGER NOT NULL DEFAULT 0
+) STRICT;
 """,
 )

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from peer.devices.archive import Archive, Pace, Progress
+from peer.devices.notices import unshown_notices
 from peer.devices.spares import Spares
 from peer.devices.witness import Witness, keep_archive
 from peer.errors import GatewayNotThere, GatewayRefused, WrongGateway
@@ -26,6 +27,7 @@ from peer.items.kinds import Letter
 from peer.letterbox import Letterbox, Shown, Trouble, content_of
 from peer.me import Home, Me
 from peer.people.contacts import Contacts
+from peer.people.news import Noticed
 from peer.recovery.guarding import Alarmed, Guard
 from peer.store import Store
 from peer.ways.furnishing import (
@@ -120,7 +122,9 @@ class ArchiveOlder:
     here: int
 
 
-Event = ArchiveOlder | Arrived | Missing | Trouble | Moved | Away | Here | Alarmed | Restoring
+Event = (
+    ArchiveOlder | Arrived | Missing | Trouble | Moved | Away | Here | Alarmed | Restoring | Noticed
+)
 
 
 async def read_archive(
@@ -450,6 +454,7 @@ class Watch:
             self._events.put_nowait(item)
         if any(one.came is Came.TROUBLE for one in batch.taken):
             self._tell_all(self._letterbox.troubles())
+        self._tell_all(unshown_notices(self._store, self._me))
 
     def _stored(self, item: ItemId) -> None:
         row = self._store.db.execute("SELECT raw FROM item WHERE item = ?", (item.raw,)).fetchone()

@@ -1,8 +1,8 @@
-"""Who may ask: a device's login, and a lane's proof that opens a connection without login.
+"""Who may ask: a device's login, a new one's joining, and a lane's proof without any login.
 
-Both answer a challenge, a nonce that the gateway gives out once, and both bind the certificate of
+All answer a challenge, a nonce that the gateway gives out once, and all bind the certificate of
 the TLS connection they travel on, so that an answer that is caught opens nothing elsewhere
-(docs/protocol.md §3.4, §4.5).
+(docs/protocol.md §3.4, §4.5, §14.2).
 """
 
 import hashlib
@@ -12,10 +12,10 @@ from typing import Final, Literal
 
 from nacl.signing import SigningKey
 
-from wire.codec import encode
+from wire.codec import Value, encode
 from wire.errors import Malformed
 from wire.fields import Fields
-from wire.ids import DeviceKey, GatewayId, LaneId
+from wire.ids import DeviceKey, GatewayId, LaneId, PersonId
 from wire.kdf import framed, mac16
 from wire.lanes import Lane
 from wire.signing import SIGNATURE_BYTES, sign, verify
@@ -92,6 +92,63 @@ class Login:
 
 def _login_body(device: DeviceKey, channel: Channel, nonce: bytes) -> bytes:
     return framed("login-body", channel.gateway.raw, channel.certificate_hash, nonce, device.raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """A new device's answer to a challenge: on whose card it is (docs/protocol.md §14.2)."""
+
+    person: PersonId
+    device: DeviceKey
+    nonce: bytes
+    signature: bytes
+
+    @classmethod
+    def sign(
+        cls, key: SigningKey, *, person: PersonId, channel: Channel, nonce: bytes
+    ) -> "Joining":
+        """Answer `nonce` as the device of `person` that holds `key`."""
+        device = DeviceKey(bytes(key.verify_key))
+        return cls(
+            person, device, nonce, sign(key, "join", _join_body(person, device, channel, nonce))
+        )
+
+    def verify(self, channel: Channel) -> None:
+        """Check the signature.
+
+        Raises:
+            NotSigned: another key, person, gateway, certificate or nonce.
+        """
+        body = _join_body(self.person, self.device, channel, self.nonce)
+        verify(self.device.raw, "join", body=body, signature=self.signature)
+
+    def encode(self) -> bytes:
+        """Return the message."""
+        who: dict[int, Value] = {0: 1, 1: self.person.raw, 2: self.device.raw}
+        return encode({**who, 3: self.nonce, 4: self.signature})
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Joining":
+        """Read the message.
+
+        Raises:
+            WireError: the bytes are no such message of this version.
+        """
+        fields = Fields.read(data, limit=LOGIN_LIMIT, what="joining")
+        fields.version(0, known=1)
+        joining = cls(
+            PersonId(fields.raw(1)),
+            DeviceKey(fields.raw(2)),
+            fields.raw(3, size=NONCE_BYTES),
+            fields.raw(4, size=SIGNATURE_BYTES),
+        )
+        fields.end()
+        return joining
+
+
+def _join_body(person: PersonId, device: DeviceKey, channel: Channel, nonce: bytes) -> bytes:
+    where = channel.gateway.raw, channel.certificate_hash
+    return framed("join-body", *where, nonce, device.raw, person.raw)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,15 @@ contact refuses a gateway's code and says so (docs/protocol.md §3.1).
            places, each after its length 1                                   a recovery kit
     HPF1:  version, ephemeral key 32                                         asks friends for help
     HPS1:  version, ephemeral key 32, sealed bytes                           a friend's answer
-    HPD1:  reserved for a further device
+    HPD1:  version, who shows it 1, commitment 16, slot 16, expiry 4,
+           gateway fingerprint 16, place                                     a further device
 """
 
 import base64
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Final
 
 from wire.errors import Malformed, UnknownVersion, WrongCode
@@ -39,6 +41,7 @@ MAX_KIT_BYTES: Final = 160
 sheet of paper at arm's length."""
 GATEWAY_CODE_SECONDS: Final = 120
 CONTACT_CODE_SECONDS: Final = 600
+DEVICE_CODE_SECONDS: Final = 600
 
 _KINDS: Final = {
     "HPG1": "the code of a gateway",
@@ -264,6 +267,60 @@ class AnswerCode:
             Malformed: no code, or one that was cut or mistyped.
         """
         return cls(_raw(text, wanted=cls.PREFIX, least=KEY_BYTES))
+
+
+class ShownBy(IntEnum):
+    """Which of the two devices shows a code for a further device."""
+
+    NEW = 1
+    OLD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCode:
+    """Adds a device to a person: the commitment to a key still hidden, and where to meet."""
+
+    PREFIX = "HPD1"
+
+    shown_by: ShownBy
+    commitment: bytes
+    slot: SlotId = field(repr=False)
+    expires: int
+    """Unix seconds."""
+    gateway: bytes
+    """The fingerprint of the gateway's key: whoever else answers there is sent nothing."""
+    place: Place
+
+    def __post_init__(self) -> None:
+        sizes = (self.commitment, COMMITMENT_BYTES), (self.gateway, FINGERPRINT_BYTES)
+        _check_sizes(*sizes, expires=self.expires)
+
+    def text(self) -> str:
+        """Return the code as it is shown and copied."""
+        raw = bytes([self.shown_by]) + self.commitment + self.slot.raw
+        raw += self.expires.to_bytes(4, "big") + self.gateway + self.place.encode()
+        return _text(self.PREFIX, raw)
+
+    @classmethod
+    def parse(cls, text: str) -> "DeviceCode":
+        """Read a code that was scanned or typed.
+
+        Raises:
+            WrongCode: a code of another kind, which is named.
+            UnknownVersion: a newer code.
+            Malformed: no code, or one that was cut or mistyped.
+        """
+        raw = _raw(text, wanted=cls.PREFIX, least=53)
+        if raw[0] not in set(ShownBy):
+            raise Malformed("a code that neither the new nor the old device shows")
+        return cls(
+            ShownBy(raw[0]),
+            raw[1:17],
+            SlotId(raw[17:33]),
+            int.from_bytes(raw[33:37], "big"),
+            raw[37:53],
+            Place.decode(raw[53:]),
+        )
 
 
 def looks_like_code(text: str) -> bool:

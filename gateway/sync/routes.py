@@ -84,6 +84,12 @@ def _logging_in(routes: Blueprint, registry: Registry) -> None:
         bearer = await registry.auth.login(await body(LOGIN_LIMIT))
         return octets(encode({0: 1, 1: bearer, 2: BEARER_SECONDS}))
 
+    @routes.post("/join")
+    async def join() -> Response:
+        visit_of(request.scope).is_for(Kind.LOGIN)
+        bearer = await registry.auth.join(await body(LOGIN_LIMIT))
+        return octets(encode({0: 1, 1: bearer, 2: BEARER_SECONDS}))
+
 
 def _prekeys(routes: Blueprint, registry: Registry) -> None:
     @routes.post("/prekeys")

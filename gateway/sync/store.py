@@ -4,6 +4,7 @@
                  it changes nothing and says the same
     put_card     takes the statements that continue the card; one for each place, so that devices
                  that are online never fork. A device that is no longer listed is revoked with it.
+    join         gives a device that the card lists its place, at its own word; no code is needed
     put_person_key   takes the record of a person key, and with it the statements on which it stands
 
 A revoked device stays known, so that it can be told so and never comes back.
@@ -125,6 +126,23 @@ class SyncStore:
             return change
 
         return await self._database.write(work)
+
+    async def join(self, person: PersonId, device: DeviceKey) -> None:
+        """Give a device that stands on its person's card a place on her seat. May be repeated.
+
+        The card came from a device that had its place already; that this one asks is the caller's
+        to check. No listed device gets a place unasked: who has a seat could else take the place of
+        anybody whose key he knows.
+
+        Raises:
+            DeviceUnknown: this person has no seat here, or a card that does not list the device.
+            DeviceRevoked: it was taken off the card; it never comes back.
+            PairAgain: no device of this seat was confirmed since the store was restored, so that
+                nobody knows whom the card would list now.
+            SeatTaken: it belongs to another person's seat.
+        """
+        now = self._clock.now()
+        await self._database.write(lambda store: _join(store, person, device, now=now))
 
     async def is_enrolled(self, device: DeviceKey) -> bool:
         """Return whether a device has its place on a seat, and nobody has to confirm it."""
@@ -324,6 +342,34 @@ def take_in(
     elif not listed[2]:
         store.execute("UPDATE device SET confirmed = 1 WHERE device = ?", (device.device.raw,))
         on_confirmed(store, seat)
+
+
+def _join(store: sqlite3.Connection, person: PersonId, device: DeviceKey, *, now: float) -> None:
+    row = store.execute("SELECT seat FROM seat WHERE person = ?", (person.raw,)).fetchone()
+    if row is None:
+        raise DeviceUnknown
+    seat = SeatId(row[0])
+    listed = store.execute(
+        "SELECT seat, revoked, confirmed FROM device WHERE device = ?", (device.device.raw,)
+    ).fetchone()
+    if listed is not None:
+        if listed[0] != seat.raw:
+            raise SeatTaken
+        if listed[1]:
+            raise DeviceRevoked
+        if not listed[2]:
+            raise PairAgain
+        return
+    card = held_card(store, seat)
+    if card is None or card.device(device.device) is None:
+        raise DeviceUnknown
+    sql = "SELECT 1 FROM device WHERE seat = ? AND confirmed = 1 AND revoked = 0"
+    if store.execute(sql, (seat.raw,)).fetchone() is None:
+        raise PairAgain
+    store.execute(
+        "INSERT INTO device (device, seat, device_key, collected_at) VALUES (?, ?, ?, ?)",
+        (device.device.raw, seat.raw, device.raw, now),
+    )
 
 
 def held_card(store: sqlite3.Connection, seat: SeatId) -> Card | None:

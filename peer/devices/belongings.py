@@ -23,6 +23,7 @@ from peer.devices.state import Entry, Merge, is_sound, joined, merge_of
 from peer.keys.number_table import NumberTable
 from peer.keys.state_seals import account_key
 from peer.people.contacts import clean_name, follow
+from peer.people.news import News
 from peer.store import Store
 from wire.card import MAX_CHAIN, MAX_KEPT, MAX_STATEMENT, Card
 from wire.codec import Value, decode, encode
@@ -368,7 +369,9 @@ class Belongings:
                 (person.raw, self._free(introduced, person.raw), introduced, _kept(card), added),
             )
             return True
-        card = follow(Card.restore(person, _statements(row[0])), tuple(statements))
+        before = Card.restore(person, _statements(row[0]))
+        card = follow(before, tuple(statements))
+        News(self._db).compare(before, card)
         self._db.execute(
             "UPDATE contact SET introduced = ?2, chain = ?3, added = ?4 WHERE person = ?1"
             " AND (introduced <> ?2 OR chain <> ?3 OR added <> ?4)",
@@ -380,9 +383,11 @@ class Belongings:
         held = self._store.note("card")
         if held is None or held == chain:
             return
-        card = follow(Card.follow(self._person, _statements(held)), tuple(_statements(chain)))
-        if (continued := encode(list(card.chain))) != held:
+        before = Card.restore(self._person, _statements(held))
+        card = follow(before, tuple(_statements(chain)))
+        if (continued := _kept(card)) != held:
             self._store.keep_note("card", continued)
+            News(self._db).compare(before, card)
 
     def _call(self, person: bytes, name: str) -> None:
         """Call a contact something; of two who are to have one name, one gets a number."""

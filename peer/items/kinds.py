@@ -8,6 +8,7 @@
     5     card        statements that continue my card           whoever holds it
     6     lanes       new lanes for you                          the recipient's device
     7     reset       letters I could not open: begin again      the sender's device
+    20    copy        a letter that I have sent, and to whom     my own other devices
     30    share       a share of my recovery seed                the keeper's device
     31    keeping     I keep your share, perhaps with a proof    whose seed it is
     32    rehearsal   show that you still keep it                the keeper's device
@@ -38,6 +39,8 @@ VERSION: Final = 1
 NONCE_BYTES: Final = 16
 MAX_ITEM: Final = 1_000_000
 """Bytes of the largest item: with its envelope it fits in one parcel, for ten devices too."""
+MAX_COPY: Final = MAX_ITEM + 1024
+"""Bytes of an item that holds another one."""
 MAX_TEXT: Final = 65_535
 MAX_FILE: Final = MAX_ITEM - MAX_TEXT - 1024
 """Bytes of a file: what an item holds beside the longest text, two names and a head."""
@@ -62,6 +65,7 @@ class Kind(IntEnum):
     CARD = 5
     LANES = 6
     RESET = 7
+    COPY = 20
     SHARE = 30
     KEEPING = 31
     REHEARSAL = 32
@@ -246,6 +250,16 @@ class HeadTold:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A letter that another device of mine has sent: so it stands on all of them."""
+
+    person: PersonId
+    """To whom it went."""
+    item: bytes = field(repr=False)
+    """The signed item, word for word."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """Something a newer app has written; kept until this one is new enough."""
 
@@ -262,6 +276,7 @@ Content = (
     | CardUpdate
     | Lanes
     | Reset
+    | Copy
     | KeptShare
     | Keeping
     | Rehearsal
@@ -316,7 +331,7 @@ class Item:
         Raises:
             Malformed: they are no item, or a known kind with another content.
         """
-        value = decode(body, limit=MAX_ITEM)
+        value = decode(body, limit=MAX_COPY)
         fields = Fields(value, what="item")
         version = fields.integer(0, low=1, high=255)
         kind = fields.integer(1, low=0, high=MAX_NUMBER)
@@ -369,6 +384,8 @@ def _written(content: Content) -> tuple[int, Value]:
             return Kind.LANES.value, {0: [[int(one), secret.raw] for one, secret in lanes]}
         case Reset(device, highest, ranges):
             return Kind.RESET.value, {0: device.raw, 1: highest, 2: _range_values(ranges)}
+        case Copy(person, item):
+            return Kind.COPY.value, {0: person.raw, 1: item}
         case KeptShare(set, share, need, marks, notice):
             return Kind.SHARE.value, {0: set, 1: share, 2: need, 3: marks, 4: notice}
         case Keeping(set, proof):
@@ -484,6 +501,10 @@ def _reset(fields: Fields) -> Reset:
     return Reset(device, highest, _ranges(fields, 2))
 
 
+def _copy(fields: Fields) -> Copy:
+    return Copy(PersonId(fields.raw(0)), fields.raw(1, limit=MAX_COPY))
+
+
 def _share(fields: Fields) -> KeptShare:
     set, share = fields.raw(0, size=SET_BYTES), fields.raw(1, size=SHARE_BYTES)
     need = fields.integer(2, low=2, high=16)
@@ -515,6 +536,7 @@ _READERS: Final[dict[int, Callable[[Fields], Content]]] = {
     Kind.CARD: _card,
     Kind.LANES: _lanes,
     Kind.RESET: _reset,
+    Kind.COPY: _copy,
     Kind.SHARE: _share,
     Kind.KEEPING: _keeping,
     Kind.REHEARSAL: _rehearsal,

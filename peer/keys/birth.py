@@ -1,5 +1,6 @@
 """How a person begins, and how her card goes on: what only the holder of the keys can sign."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from nacl.signing import SigningKey
@@ -65,57 +66,57 @@ def state_gateways(
     now: float,
     seed: bytes | None = None,
 ) -> tuple[Card, Signed]:
-    """Return the card with other gateways and the statement that says so.
-
-    This device signs it; with the recovery `seed` the root does where the chain has grown long.
+    """Return the card with other gateways and the statement that says so; see `state`.
 
     Raises:
         CardRejected: this device is not on the card.
     """
+    return state(identity, card, Change(gateways=gateways), now=now, seed=seed)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a new statement says otherwise than the one before; None: as it was."""
+
+    devices: tuple[DeviceEntry, ...] | None = None
+    person_key: PersonKey | None = None
+    gateways: tuple[GatewayEntry, ...] | None = None
+
+
+def state(
+    identity: Identity, card: Card, change: Change, *, now: float, seed: bytes | None = None
+) -> tuple[Card, Signed]:
+    """Return the card with a change and the statement that says so.
+
+    This device signs it; with the recovery `seed` the root does where the chain has grown long.
+
+    Raises:
+        CardRejected: this device is not on the card, or no such statement can stand there.
+    """
     position = card.position
     root = None if seed is None else root_key(seed)
-    if root is not None and len(card.chain) >= MAX_LINKS and _in_force(root, card):
-        return _begin_anew(root, card, gateways=gateways, now=now)
+    anew = root is not None and len(card.chain) >= MAX_LINKS and _in_force(root, card)
+    devices = card.devices if change.devices is None else change.devices
+    key = change.person_key
     statement = Statement(
-        StatementKind.DEVICE,
+        StatementKind.ROOT if anew else StatementKind.DEVICE,
         card.root_key,
-        epoch=position.epoch,
-        seq=position.seq + 1,
-        prev=position.hash,
-        devices=card.devices,
-        person_generation=card.person_generation,
-        person_public=card.person_public,
-        gateways=gateways,
+        epoch=position.epoch + anew,
+        seq=0 if anew else position.seq + 1,
+        prev=NO_PREVIOUS if anew else position.hash,
+        devices=tuple(sorted(devices, key=lambda one: one.key.raw)),
+        person_generation=card.person_generation if key is None else key.generation,
+        person_public=card.person_public if key is None else key.box.public,
+        gateways=card.gateways if change.gateways is None else change.gateways,
         issued=int(now),
         expires=int(now) + CARD_SECONDS,
-        signer=identity.device.key.raw,
+        signer=card.root_key if anew else identity.device.key.raw,
     )
-    signed = Signed.make(statement, identity.device.signing)
+    signer = root if anew and root is not None else identity.device.signing
+    signed = Signed.make(statement, signer)
     extended, _verdict = card.take(signed)
     return extended, signed
 
 
 def _in_force(root: SigningKey, card: Card) -> bool:
     return bytes(root.verify_key) == card.root_key
-
-
-def _begin_anew(
-    root: SigningKey, card: Card, *, gateways: tuple[GatewayEntry, ...], now: float
-) -> tuple[Card, Signed]:
-    statement = Statement(
-        StatementKind.ROOT,
-        card.root_key,
-        epoch=card.position.epoch + 1,
-        seq=0,
-        prev=NO_PREVIOUS,
-        devices=card.devices,
-        person_generation=card.person_generation,
-        person_public=card.person_public,
-        gateways=gateways,
-        issued=int(now),
-        expires=int(now) + CARD_SECONDS,
-        signer=card.root_key,
-    )
-    signed = Signed.make(statement, root)
-    extended, _verdict = card.take(signed)
-    return extended, signed

@@ -96,6 +96,10 @@ class Met:
         return self.introduction.card.person
 
 
+SIZES: Final = (4096, 8192, 16_384, MAX_MESSAGE)
+"""Bytes of the message with an introduction: they tell roughly how long a card is, no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Channel:
     """The keys that both ends have after message 3's ciphertext is known."""
@@ -122,13 +126,14 @@ class Channel:
     def seal(
         self, introduction: Introduction, *, side: str, device: Device, random: Random
     ) -> bytes:
-        """Return the sealed introduction, as long as the message has room for."""
-        room = MAX_MESSAGE - _OVERHEAD[side] - SEAL_BYTES - 4
+        """Return the sealed introduction, filled so that its message has one of four lengths."""
+        rooms = [size - _OVERHEAD[side] - SEAL_BYTES - 4 for size in SIZES]
         inner = self._signed(introduction, side, device, with_bundle=True)
-        if len(inner) > room:
+        if len(inner) > rooms[-1]:
             inner = self._signed(introduction, side, device, with_bundle=False)
-        if len(inner) > room:
-            raise TooLarge(size=len(inner), limit=room)
+        room = next((one for one in rooms if len(inner) <= one), None)
+        if room is None:
+            raise TooLarge(size=len(inner), limit=rooms[-1])
         padded = len(inner).to_bytes(4, "big") + inner + bytes(room - len(inner))
         return seal(self.key(side), padded, about=self.transcript, random=random)
 

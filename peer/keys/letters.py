@@ -57,9 +57,12 @@ class Letters:
         now: float,
         bundles: Sequence[Bundle] = (),
         again: int = 0,
+        partly: bool = False,
     ) -> SealedLetter:
         """See `Sealer.seal`."""
-        return self._sealer.seal(item, to=to, own=own, now=now, bundles=bundles, again=again)
+        return self._sealer.seal(
+            item, to=to, own=own, now=now, bundles=bundles, again=again, partly=partly
+        )
 
     def open(
         self, body: bytes, *, parcel: ParcelId, sender: Card, own: Card, now: float

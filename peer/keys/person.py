@@ -77,6 +77,16 @@ class PersonKey:
         return cls(generation, random(KEY_BYTES))
 
     @property
+    def own_lane(self) -> bytes:
+        """The secret (32 bytes) of the lane on which the person's devices write to each other."""
+        return hkdf(self.seed, info=b"homepost/own-lane/1")
+
+    def among_ourselves(self, person: PersonId) -> "PairKey":
+        """Return the key that seals envelopes from a person to her own other devices."""
+        number = self.generation.to_bytes(8, "big")
+        return PairKey(hkdf(self.seed, info=framed("own-devices", person.raw, number)))
+
+    @property
     def box(self) -> Exchange:
         """The X25519 pair whose public half stands on the card."""
         return Exchange(hkdf(self.seed, info=b"homepost/person-box/1"))

@@ -3,8 +3,9 @@
 | table          | a row is                                                                     |
 |----------------|------------------------------------------------------------------------------|
 | own_keys       | one secret of our own: `seed`, `person`, `signing`, `exchange`, `person/<g>`, |
-|                | and `recovery`, the public half of the recovery box key; `seen`, `seen/<id>`: |
-|                | which generation of the person key others know                               |
+|                | `coming/<g>/…` until the card names it, and `recovery`, the public half of   |
+|                | the recovery box key; `seen`, `seen/<id>`: which generation of the person    |
+|                | key others know                                                              |
 | pair_secrets   | S: what two persons took from one exchange                                   |
 | box_keys       | a contact's public box key, as a card had it                                 |
 | sessions       | one ratchet with one other device                                            |

@@ -66,7 +66,8 @@ class Sealer:
         return tuple(
             entry.id
             for entry in to.sealable()
-            if self._choice(to.person, entry, now=now).renew
+            if entry.key != self._keys.party.device
+            and self._choice(to.person, entry, now=now).renew
             and self._keys.vault.prekeys.bundle(to.person, entry.key) is None
         )
 
@@ -79,8 +80,9 @@ class Sealer:
         now: float,
         bundles: Sequence[Bundle] = (),
         again: int = 0,
+        partly: bool = False,
     ) -> SealedLetter:
-        """Seal an item for all devices of a contact, inside a transaction.
+        """Seal an item for all devices of a contact, or for our own others, inside a transaction.
 
         Args:
             item: what `write_item` gave.
@@ -89,6 +91,8 @@ class Sealer:
             now: Unix seconds.
             bundles: prekeys fetched for devices with which a session must begin.
             again: the number under which the same item was sent before, in answer to `resend`.
+            partly: whether devices without a session are left out, as long as one has one: they
+                have left no prekeys yet, and ask for what they miss when they have.
 
         Raises:
             NeedsBundles: a session must begin first; its devices are named, nothing was changed.
@@ -96,7 +100,8 @@ class Sealer:
             NotForUs: no key is shared with this person.
             TooLarge: it does not fit in one parcel.
         """
-        targets = self._targets(to, own, {one.device: one for one in bundles}, now=now)
+        given = {one.device: one for one in bundles}
+        targets = self._targets(to, given, now=now, partly=partly)
         key = next(self._keys.pair_keys(to, own=own, now=now), None)
         if key is None:
             raise NotForUs("no key is shared with this person: add the contact again")
@@ -133,21 +138,21 @@ class Sealer:
                 vault.prekeys.use_bundle(one.session.person, one.session.device)
 
     def _targets(
-        self, to: Card, own: Card, given: Mapping[DeviceKey, Bundle], *, now: float
+        self, to: Card, given: Mapping[DeviceKey, Bundle], *, now: float, partly: bool
     ) -> list[_Target]:
-        """Return for whom to make a packet; our other devices get one where a session is there."""
+        """Return for whom to make a packet: devices that the card lists, and not this one."""
         found, needed = [], []
-        ends = [(to.person, one) for one in to.sealable()]
-        ends += [(own.person, one) for one in own.sealable() if one.key != self._keys.party.device]
-        for person, entry in ends:
-            choice = self._choice(person, entry, now=now)
-            bundle = self._bundle(person, entry, given) if choice.renew else None
+        for entry in to.sealable():
+            if entry.key == self._keys.party.device:
+                continue
+            choice = self._choice(to.person, entry, now=now)
+            bundle = self._bundle(to.person, entry, given) if choice.renew else None
             if choice.session is not None or bundle is not None:
-                party = Party(person, entry.key, entry.exchange_key)
+                party = Party(to.person, entry.key, entry.exchange_key)
                 found.append(_Target(party, choice, bundle))
-            elif person == to.person:
+            else:
                 needed.append(entry.id)
-        if needed or not found:
+        if not found or (needed and not partly):
             raise NeedsBundles(tuple(needed))
         return found
 

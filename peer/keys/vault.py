@@ -126,8 +126,25 @@ class Vault(Table):
             (f"person/{key.generation}/{key.box.public[:8].hex()}",),
         )
         here = self._db.execute("SELECT value FROM own_keys WHERE name = 'generation'").fetchone()
-        if here is None or int.from_bytes(here[0], "big") < key.generation:
+        if here is None or (before := int.from_bytes(here[0], "big")) < key.generation:
+            seen = self._db.execute("SELECT 1 FROM own_keys WHERE name = 'seen'").fetchone()
+            if here is not None and seen is None:  # it turns for the first time
+                self.expect_known(before)
             self._keep("generation", key.generation.to_bytes(8, "big"))
+
+    def keep_coming_key(self, key: PersonKey) -> None:
+        """Put by the person key of a statement that our gateway has not taken yet."""
+        self._keep(f"coming/{key.generation}/{key.box.public[:8].hex()}", key.seed)
+
+    def coming_keys(self) -> tuple[PersonKey, ...]:
+        """Return the person keys that were put by."""
+        rows = self._db.execute("SELECT name, value FROM own_keys WHERE name LIKE 'coming/%'")
+        return tuple(PersonKey(int(name.split("/")[1]), bytes(seed)) for name, seed in rows)
+
+    def drop_coming_keys(self) -> None:
+        """Forget the person keys that were put by."""
+        self._in_transaction()
+        self._db.execute("DELETE FROM own_keys WHERE name LIKE 'coming/%'")
 
     def identity(self) -> Identity:
         """Return our own keys.

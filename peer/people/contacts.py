@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from peer import sqlite
 from peer.errors import EmptyName, NameTaken, NoSuchContact
+from peer.people.news import News
 from wire.card import MAX_CHAIN, MAX_KEPT, MAX_STATEMENT, Card, Signed, Verdict
 from wire.codec import Value, decode, encode
 from wire.errors import WireError
@@ -114,6 +115,7 @@ class Contacts:
     def forget(self, contact: Contact) -> None:
         """Delete a contact."""
         self._db.execute("DELETE FROM contact WHERE person = ?", (contact.person.raw,))
+        News(self._db).forget(contact.person)
 
     def take_statements(self, contact: Contact, statements: tuple[bytes, ...]) -> Card:
         """Continue a contact's card; return it as it stands now."""
@@ -135,7 +137,11 @@ class Contacts:
         return None if row is None else float(int.from_bytes(row[0], "big"))
 
     def _compare(self, before: Card, after: Card) -> None:
-        """Note that somebody came back: the root has signed, and no device of before is left."""
+        """Note what the card says of devices, and that somebody came back.
+
+        Then the root has signed, and no device of before is left.
+        """
+        News(self._db).compare(before, after)
         left = any(before.device(one.id) is not None for one in after.devices)
         if after.position.epoch > before.position.epoch and not left:
             self._note_recovered(after.person, after.newest.statement.issued)

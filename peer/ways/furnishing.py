@@ -18,6 +18,7 @@ from peer.keys.person_records import learn, make_record
 from peer.me import PERSON_KEY_TOLD, PREKEYS_LOOKED_AT, Certificates, Home, Me
 from peer.people.contacts import Contacts
 from peer.people.lanes import Given, Lanes
+from peer.people.ourselves import has_others, own_lane, own_right
 from peer.store import Store
 from peer.ways.connection import connect
 from peer.ways.gateway_client import GatewayClient
@@ -25,6 +26,7 @@ from peer.ways.outgoing import Outgoing
 from peer.ways.state_sync import sync_state
 from wire.card import Card
 from wire.errors import WireError
+from wire.ids import LaneId
 from wire.lanes import LaneSecret
 from wire.person_keys import PersonKeyRecord
 
@@ -34,6 +36,7 @@ UNKNOWN_HERE: Final = frozenset(
 )
 """What a gateway says to a phone that has no seat there."""
 _CHANGES: Final = "lane-changes"
+_OWN_LANE: Final = "own-lane"
 PREKEYS_EVERY: Final = 3600.0
 """Seconds between two looks at how many prekeys are left: a bundle an hour is what a lane gets."""
 
@@ -51,7 +54,7 @@ async def at_home(store: Store, me: Me, *, now: float) -> AsyncIterator[GatewayC
     home, certificates = me.needs_home(), Certificates(store)
     destination = replace(certificates.of(home.gateway, home.places), ours=True)
     async with connect(destination, learned=certificates.learn) as connection:
-        gateway = GatewayClient(connection, me.signs)
+        gateway = GatewayClient(connection, me.signs, me.joins)
         await furnish_what_it_takes(store, me, gateway, now=now)
         await keep_archive(store, me, gateway, now=now)
         try:
@@ -104,7 +107,9 @@ async def furnish(
     Raises:
         GatewayNotThere, WrongGateway, GatewayRefused
     """
-    await _tell_card(store, me, gateway)
+    if len(me.card.devices) > 1:
+        await learn_card(store, me, gateway)
+    await tell_card(store, me, gateway)
     await keep_person_key(store, me, gateway)
     if in_step:
         await keep_in_step(store, me, gateway, now=now)
@@ -141,13 +146,47 @@ async def keep_in_step(store: Store, me: Me, gateway: GatewayClient, *, now: flo
             raise
 
 
-async def _tell_card(store: Store, me: Me, gateway: GatewayClient) -> None:
+async def _keep_own_lane(store: Store, me: Me, gateway: GatewayClient) -> None:
+    """Register the lane on which our devices write to each other; one of an older key goes."""
+    home, key = me.needs_home().gateway, me.person_key
+    lane = own_lane(me, gateway=home)
+    if lane is None or key is None:
+        return
+    mark = home.raw + lane.id.raw
+    before = store.note(_OWN_LANE)
+    if before == mark:
+        return
+    await _change(store, gateway.mint_lanes, [own_right(lane)])
+    if before is not None and before[:32] == home.raw:
+        await _change(store, gateway.revoke_lanes, [LaneId(before[32:])])
+    with store.transaction():
+        store.keep_note(_OWN_LANE, mark)
+
+
+async def learn_card(store: Store, me: Me, gateway: GatewayClient) -> None:
+    """Continue our card with what another device of ours has said at the gateway."""
+    chain = await gateway.card()
+    with store.transaction():
+        me.take_statements(chain)
+
+
+async def tell_card(store: Store, me: Me, gateway: GatewayClient) -> None:
+    """Hand over the statements of our card that this gateway was not told of.
+
+    Another device may have said something else there: what counts of the two is then known here.
+    """
     card, home = me.card, me.needs_home()
     mark = hashlib.blake2b(home.gateway.raw + card.position.hash, digest_size=16).digest()
     if me.card_told == mark:
         return
     for statement in card.chain:  # what it has already it takes again
-        await gateway.put_card(statement)
+        try:
+            await gateway.put_card(statement)
+        except GatewayRefused as refused:
+            if refused.reason not in ("card-taken", "card-rejected"):
+                raise
+            await learn_card(store, me, gateway)
+            return
     with store.transaction():
         me.keep_card_told(mark)
 
@@ -186,6 +225,8 @@ def _serves(record: PersonKeyRecord, card: Card) -> bool:
 
 
 async def _change_lanes(store: Store, me: Me, gateway: GatewayClient, *, now: float) -> None:
+    if has_others(me):
+        await _keep_own_lane(store, me, gateway)
     lanes, home = Lanes(store.db), me.needs_home().gateway
     with store.transaction():
         lanes.revoke_unfinished(now=now)

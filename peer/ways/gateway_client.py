@@ -16,7 +16,15 @@ import aiohttp
 from peer.errors import GatewayNotThere, GatewayRefused
 from peer.ways.connection import Connection
 from wire.archive import Extent, Segment, decode_range
-from wire.auth import BEARER_BYTES, NONCE_BYTES, Channel, LaneOpening, Login, Purpose
+from wire.auth import (
+    BEARER_BYTES,
+    NONCE_BYTES,
+    Channel,
+    Joining,
+    LaneOpening,
+    Login,
+    Purpose,
+)
 from wire.card import MAX_CHAIN, MAX_STATEMENT
 from wire.codec import Value, decode, encode
 from wire.errors import WireError
@@ -71,17 +79,25 @@ class Signs(Protocol):
     def __call__(self, *, channel: Channel, nonce: bytes) -> Login: ...
 
 
+class Joins(Protocol):
+    """Answers a challenge as a device that is on its person's card and has no place there yet."""
+
+    def __call__(self, *, channel: Channel, nonce: bytes) -> Joining: ...
+
+
 class GatewayClient:
     """Our own gateway, as a device of our seat.
 
     Args:
         connection: for this client alone.
         signs: answers the login challenge.
+        joins: lets the gateway take this device in, where the card that lies there lists it.
     """
 
-    def __init__(self, connection: Connection, signs: Signs) -> None:
+    def __init__(self, connection: Connection, signs: Signs, joins: Joins | None = None) -> None:
         self._connection = connection
         self._signs = signs
+        self._joins = joins
         self._bearer: str | None = None
 
     # Pairing, without login
@@ -329,14 +345,23 @@ class GatewayClient:
 
     async def _authorization(self) -> dict[str, str]:
         if self._bearer is None:
-            nonce = await ask_nonce(self._connection)
-            login = self._signs(channel=await self._connection.channel(), nonce=nonce)
-            data = await self._connection.ask("POST", "/v1/login", body=login.encode())
+            data = await self._log_in()
             with understood():
                 fields = Fields.read(data, limit=256, what="login answer")
                 fields.version(0, known=1)
                 self._bearer = _base64url(fields.raw(1, size=BEARER_BYTES))
         return {"Authorization": f"Bearer {self._bearer}"}
+
+    async def _log_in(self) -> bytes:
+        channel = await self._connection.channel()
+        login = self._signs(channel=channel, nonce=await ask_nonce(self._connection))
+        try:
+            return await self._connection.ask("POST", "/v1/login", body=login.encode())
+        except GatewayRefused as refused:
+            if refused.reason != "login-refused" or self._joins is None:
+                raise
+        joining = self._joins(channel=channel, nonce=await ask_nonce(self._connection))
+        return await self._connection.ask("POST", "/v1/join", body=joining.encode())
 
 
 _SILENT: Final = "the gateway says nothing any more; the network may have changed"

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from peer.items.kinds import CardUpdate, Content, Gone, Letter, Range, Resend
+from peer.items.kinds import CardUpdate, Content, Copy, Gone, Letter, Range, Resend
 from peer.keys.errors import KeysError, TooLarge
 from peer.keys.letters import Letters
 from peer.keys.signed_items import SignedItem, read_item, write_item
 from peer.me import Me
 from peer.people.contacts import Contact, Contacts
 from peer.people.freshness import Freshness
+from peer.people.ourselves import has_others, ourselves
 from peer.store import Store
 from peer.ways.outbox import KEEP_SECONDS
 from wire.ids import GatewayId, ItemId, ParcelId, PersonId
@@ -116,7 +117,14 @@ class Outgoing:
                 (item.id.raw, to.person.raw, item.item.seconds, now),
             )
         self._queue(to, item, kind=kind, again=0, claim=claim)
+        if isinstance(content, Letter):
+            self._copy(to, item)
         return item.id
+
+    def _copy(self, to: Contact, item: SignedItem) -> None:
+        """Put a letter of ours on its way to our other devices."""
+        if has_others(self._me):
+            self.put(ourselves(self._me), Copy(to.person, item.raw))
 
     def _after_all_seen(self, now: float) -> float:
         """Return a time later than that of every letter here, if that is not far from now.
@@ -183,8 +191,21 @@ class Outgoing:
             self._store.keep_note(name, mark)
             self.put(to, CardUpdate(card.chain, fresh))
 
-    def seal(self, waiting: Waiting, contact: Contact, bundles: Sequence[Bundle]) -> None:
+    def seal(
+        self,
+        waiting: Waiting,
+        contact: Contact,
+        bundles: Sequence[Bundle],
+        *,
+        partly: bool = False,
+    ) -> None:
         """Seal an item that waits for prekeys, unless another process has done it meanwhile.
+
+        Args:
+            waiting: which.
+            contact: for whom.
+            bundles: prekeys of their devices.
+            partly: whether devices that have left none are left out.
 
         Raises:
             NeedsBundles: these are not the ones.
@@ -196,7 +217,9 @@ class Outgoing:
         ).fetchone()
         if row is not None:
             item = read_item(row[0], card=self._me.card)
-            self._seal(waiting.number, item, contact, again=waiting.again, bundles=bundles)
+            self._seal(
+                waiting.number, item, contact, again=waiting.again, bundles=bundles, partly=partly
+            )
 
     def _keep_item(self, item: SignedItem) -> None:
         self._store.db.execute(
@@ -230,10 +253,17 @@ class Outgoing:
         *,
         again: int,
         bundles: Sequence[Bundle],
+        partly: bool = False,
     ) -> None:
         now, purge = self._now(), secrets.token_bytes(_SECRET_BYTES)
         sealed = self._letters.seal(
-            item, to=contact.card, own=self._me.card, now=now, bundles=bundles, again=again
+            item,
+            to=contact.card,
+            own=self._me.card,
+            now=now,
+            bundles=bundles,
+            again=again,
+            partly=partly,
         )
         self._store.db.execute(
             "UPDATE outgoing SET parcel = ?, purge = ?, body = ? WHERE number = ?",

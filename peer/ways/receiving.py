@@ -16,6 +16,7 @@ from peer.devices.witness import Witness
 from peer.items.kinds import (
     ArchiveHead,
     CardUpdate,
+    Copy,
     GiveUp,
     Gone,
     HeadAsk,
@@ -31,15 +32,19 @@ from peer.items.kinds import (
     Reset,
     Unknown,
 )
+from peer.keys.errors import KeysError
 from peer.keys.letters import Letters, Received, Refused
+from peer.keys.signed_items import read_item
 from peer.me import Me
 from peer.people.contacts import Contact, Contacts
 from peer.people.freshness import Freshness
 from peer.people.keepers import Keepers
 from peer.people.lanes import Lanes as LaneBook
+from peer.people.ourselves import is_own_lane, ourselves
 from peer.store import Store
 from peer.ways.outgoing import Outgoing
 from wire.card import Position
+from wire.errors import WireError
 from wire.frames import NOWHERE, Cursor, Delivered, Hello
 from wire.ids import CursorEpoch, GatewayId, ItemId, ParcelId, PersonId
 
@@ -217,7 +222,12 @@ class Receiving:
     def _open(self, delivered: Delivered) -> Taken:
         parcel = delivered.parcel
         person = self._lanes.giver_of(parcel.lane, at=self._at)
+        own = person is None and is_own_lane(self._me, parcel.lane, at=self._at)
+        if own:
+            person = self._me.person
         contact = None if person is None else self._contacts.of(person)
+        if own:
+            contact = ourselves(self._me)
         if contact is None:
             if person is not None and self._being_added(person):
                 return Taken(Came.NOT_YET)
@@ -259,6 +269,10 @@ class Receiving:
     def _refused(self, contact: Contact, refused: Refused, delivered: Delivered) -> Taken:
         if refused.code in SILENT:
             return Taken(Came.NOTHING, contact)
+        if refused.code == "not-for-us" and refused.device is not None:
+            return Taken(Came.NOTHING, contact)  # sealed before this device was there: asked for
+        if contact.person == self._me.person:
+            return Taken(Came.NOTHING, contact)  # the archive has it
         self._store.db.execute(
             "INSERT INTO trouble (person, parcel, code, came) VALUES (?, ?, ?, ?)"
             " ON CONFLICT DO NOTHING",
@@ -281,6 +295,8 @@ class Receiving:
 
     def _received(self, contact: Contact, received: Received) -> Taken:
         taken = self._obey(contact, received)
+        if contact.person == self._me.person:
+            return taken
         ours = self._me.card.position
         if received.ours != ours and (received.ours.epoch, received.ours.seq) <= (
             ours.epoch,
@@ -335,6 +351,9 @@ class Receiving:
             case Gone() as gone:
                 self._letters.take_gone(contact.person, gone)
             case CardUpdate(statements, fresh):
+                if contact.person == self._me.person:
+                    self._me.take_statements(statements)
+                    return Taken(Came.WORD, contact)
                 card = self._contacts.take_statements(contact, statements)
                 Freshness(self._store, self._me, now=self._now).take(card, fresh)
             case Lanes(lanes):
@@ -362,7 +381,9 @@ class Receiving:
                 self._witness.answer(contact)
             case HeadTold(head, statements):
                 self._witness.hear(contact, head, statements)
-            case Heartbeat():
+            case Copy(person, raw) if contact.person == self._me.person:
+                return self._take_copy(person, raw, received)
+            case Heartbeat() | Copy():
                 pass
         return Taken(Came.WORD, contact)
 
@@ -373,6 +394,24 @@ class Receiving:
             return False
         self._asked.add(parcel)
         return True
+
+    def _take_copy(self, person: PersonId, raw: bytes, received: Received) -> Taken:
+        """Keep a letter that another device of ours has sent."""
+        try:
+            item = read_item(raw, card=self._me.card)
+        except (KeysError, WireError):
+            return Taken(Came.NOTHING)
+        if not isinstance(item.item.content, Letter | Unknown):
+            return Taken(Came.NOTHING)
+        self._store.db.execute(
+            "INSERT INTO item VALUES (?, ?) ON CONFLICT DO NOTHING", (item.id.raw, item.raw)
+        )
+        self._store.db.execute(
+            "INSERT INTO letter (item, person, outgoing, written, came, shown, device)"
+            " VALUES (?, ?, 1, ?, ?, 1, ?) ON CONFLICT DO NOTHING",
+            (item.id.raw, person.raw, item.item.seconds, self._now(), received.device.raw),
+        )
+        return Taken(Came.WORD)
 
     def _being_added(self, person: PersonId) -> bool:
         row = self._store.db.execute(

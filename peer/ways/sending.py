@@ -19,6 +19,7 @@ from peer.me import Certificates, Me
 from peer.people.contacts import Contact, Contacts
 from peer.people.freshness import Freshness
 from peer.people.lanes import Lanes
+from peer.people.ourselves import ourselves, own_lane
 from peer.store import Store
 from peer.ways.connection import connect
 from peer.ways.gateway_client import DepositClient
@@ -142,7 +143,7 @@ class Sending:
                 self._plan(self.outgoing.again(waiting), slow)
 
     async def _deliver(self, person: PersonId, waiting: list[Waiting]) -> None:
-        contact = self._contacts.of(person)
+        contact = self._contact(person)
         if contact is None or contact.blocked:
             with self._store.transaction():
                 for one in waiting:
@@ -158,6 +159,9 @@ class Sending:
             judged = [Judged(Next.LATER, "no-gateway")]
         self._plan(waiting, worst(judged))
 
+    def _contact(self, person: PersonId) -> Contact | None:
+        return ourselves(self._me) if person == self._me.person else self._contacts.of(person)
+
     async def _try(
         self,
         contact: Contact,
@@ -166,7 +170,10 @@ class Sending:
         places: tuple[Place, ...],
     ) -> tuple[Judged, list[Waiting]]:
         """Try one gateway; return what it came to and what is left to try elsewhere."""
-        opens = self._lanes.to(contact.person, LaneClass.LETTER, gateway=gateway)
+        if contact.person == self._me.person:
+            opens = own_lane(self._me, gateway=gateway)
+        else:
+            opens = self._lanes.to(contact.person, LaneClass.LETTER, gateway=gateway)
         if opens is None:
             return Judged(Next.OTHER_GATEWAY, "no-lane"), waiting
         destination = self._certificates.of(gateway, places)
@@ -279,27 +286,46 @@ class Sending:
         try:
             if not self._seal_all(way.contact, waiting, bundles=()):
                 found = await way.client.bundles(way.opens)
-                with self._store.transaction():
-                    self._contacts.take_statements(way.contact, found.chain)
-                contact = self._contacts.of(way.contact.person) or way.contact
-                self._seal_all(contact, waiting, bundles=found.bundles)
+                self._take_statements(way.contact, found.chain)
+                contact = self._contact(way.contact.person) or way.contact
+                self._seal_all(contact, waiting, bundles=found.bundles, partly=True)
         except GatewayRefused as refused:
-            return _refused(refused)
+            return self._seal_for_some(way.contact, waiting) or _refused(refused)
         except (KeysError, WireError) as trouble:  # what no device of the contact has signed
             return Judged(Next.LATER, trouble.code)
         return None
 
+    def _seal_for_some(self, contact: Contact, waiting: Sequence[Waiting]) -> Judged | None:
+        """Seal for those devices with which there are sessions; None if there is no such."""
+        with suppress(KeysError, WireError):
+            self._seal_all(contact, waiting, bundles=(), partly=True, must=True)
+            return Judged(Next.DONE)
+        return None
+
+    def _take_statements(self, contact: Contact, chain: tuple[bytes, ...]) -> None:
+        with self._store.transaction():
+            if contact.person == self._me.person:
+                self._me.take_statements(chain)
+            else:
+                self._contacts.take_statements(contact, chain)
+
     def _seal_all(
-        self, contact: Contact, waiting: Sequence[Waiting], *, bundles: Sequence[Bundle]
+        self,
+        contact: Contact,
+        waiting: Sequence[Waiting],
+        *,
+        bundles: Sequence[Bundle],
+        partly: bool = False,
+        must: bool = False,
     ) -> bool:
         """Seal what is not sealed; return whether these prekeys were enough, else do nothing."""
         try:
             with self._store.transaction():
                 for one in waiting:
                     if one.sealed is None:
-                        self.outgoing.seal(one, contact, bundles)
+                        self.outgoing.seal(one, contact, bundles, partly=partly)
         except NeedsBundles:
-            if bundles:
+            if bundles or must:
                 raise
             return False
         return True
@@ -365,7 +391,9 @@ class Sending:
         row = self._store.db.execute(
             "SELECT outgoing.person, trouble, 1 FROM outgoing WHERE item = ?1"
             " UNION ALL SELECT person, ended, 2 FROM letter WHERE item = ?1 AND ended <> ''"
-            " UNION ALL SELECT person, '', 3 FROM sent WHERE item = ?1",
+            " UNION ALL SELECT person, '', 3 FROM sent WHERE item = ?1"
+            " UNION ALL SELECT person, '', 4 FROM letter WHERE item = ?1 AND outgoing"
+            " AND device IS NOT NULL",
             (item.raw,),
         ).fetchone()
         contact = self._contacts.of(PersonId(row[0])) if row else None
@@ -375,6 +403,8 @@ class Sending:
                 return State(item, name, True, waiting_because(trouble, name), trouble)
             case (_, trouble, 2):
                 return State(item, name, False, gave_up_because(trouble, name), trouble)
+            case (_, _, 4):
+                return State(item, name, False, "sent from another device of yours")
         return State(item, name, False, f"at {name}’s gateway")
 
     def _plan(self, waiting: Sequence[Waiting], judged: Judged) -> None:

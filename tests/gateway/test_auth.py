@@ -21,12 +21,13 @@ from gateway.errors import Busy, DeviceRevoked, DeviceUnknown
 from gateway.visit import STATE, DepositWithLogin, Kind, Visit
 from tests.gateway.hands import Hands
 from tests.gateway.served import spelled
-from wire.auth import BEARER_SECONDS, CHALLENGE_SECONDS, Channel, Login
+from wire.auth import BEARER_SECONDS, CHALLENGE_SECONDS, Channel, Joining, Login
 from wire.errors import Malformed
-from wire.ids import DeviceKey, GatewayId, SeatId
+from wire.ids import DeviceKey, GatewayId, PersonId, SeatId
 
 CHANNEL = Channel(GatewayId(b"G" * 32), b"c" * 32)
 SEAT = SeatId(b"s" * 16)
+PERSON = PersonId(b"p" * 32)
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Desk:
     looking: asyncio.Event | None = None
 
     def __post_init__(self) -> None:
-        self.auth = Auth(channel=CHANNEL, clock=self.hands, seat_of=self.seat_of)
+        self.auth = Auth(channel=CHANNEL, clock=self.hands, seat_of=self.seat_of, joins=self.join)
 
     @property
     def device(self) -> DeviceKey:
@@ -62,6 +63,23 @@ class Desk:
         if self.revoked:
             raise DeviceRevoked
         return SEAT
+
+    async def join(self, person: PersonId, device: DeviceKey) -> None:
+        if person != PERSON or device != self.device:
+            raise DeviceUnknown
+
+    def joining(
+        self,
+        *,
+        person: PersonId | None = None,
+        key: SigningKey | None = None,
+        nonce: bytes | None = None,
+        channel: Channel = CHANNEL,
+    ) -> bytes:
+        nonce = nonce or self.auth.challenges.give()
+        return Joining.sign(
+            key or self.key, person=person or PERSON, channel=channel, nonce=nonce
+        ).encode()
 
     def answer(
         self,
@@ -262,3 +280,28 @@ async def test_what_is_kept_of_a_bearer_is_not_the_bearer(desk: Desk) -> None:
 
     assert bearer not in desk.auth._sessions
     assert len(desk.auth._sessions) == 1
+
+
+async def test_a_device_that_is_let_in_is_logged_in_with_it() -> None:
+    desk = Desk()
+
+    assert desk.caller(await desk.auth.join(desk.joining())) == SEAT
+
+
+async def test_joining_fits_one_person_key_gateway_and_nonce() -> None:
+    desk = Desk()
+    used = desk.joining()
+    await desk.auth.join(used)
+
+    with pytest.raises(ChallengeStale):
+        await desk.auth.join(used)
+    for wrong in (
+        desk.joining(person=PersonId(b"q" * 32)),
+        desk.joining(key=SigningKey.generate()),
+        desk.joining(channel=Channel(GatewayId(b"H" * 32), b"c" * 32)),
+        desk.joining().replace(PERSON.raw, b"q" * 32),
+    ):
+        with pytest.raises(LoginRefused):
+            await desk.auth.join(wrong)
+    with pytest.raises(Malformed):
+        await desk.auth.join(desk.answer())

@@ -40,8 +40,10 @@ from peer.items.kinds import (
     Unknown,
 )
 from peer.keys.contact_exchange import Guest, Host
+from peer.keys.device_exchange import NewDevice, OldDevice
 from peer.keys.envelope import Envelope, Packet, PacketKind, seal_body, seal_envelope
 from peer.keys.file_key import Cost, FileKey, Header
+from peer.keys.grant import Grant, Offer
 from peer.keys.helping import Help, help_number, rehearsal_proof, seal_help, share_proof_key
 from peer.keys.introduction import Introduction
 from peer.keys.person import (
@@ -75,7 +77,7 @@ from wire.card import (
     StatementKind,
 )
 from wire.codec import Value, decode, encode
-from wire.codes import ContactCode
+from wire.codes import ContactCode, DeviceCode, ShownBy
 from wire.ids import DeviceId, DeviceKey, GatewayId, ParcelId, PersonId, SlotId
 from wire.kdf import framed, hkdf
 from wire.lanes import LaneClass, LaneSecret
@@ -882,7 +884,75 @@ def file_keys() -> list[Case]:
     ]
 
 
+def device_exchanges() -> list[Case]:
+    """A device lets another one in, by either screen; and what each refuses."""
+    cases: list[Case] = []
+    for by in ShownBy:
+        random = stream(f"device/{by.name}")
+        blank = DeviceCode(
+            by, bytes(16), SlotId(random(16)), NOW + 600, bytes(16), Place("192.0.2.7")
+        )
+        tablet = Device.generate(random)
+        offer = Offer(DeviceEntry(tablet.key, tablet.exchange.public, Role.TABLET), "tablet")
+        if by is ShownBy.NEW:
+            new = NewDevice.showing(blank, random=random)
+            old = OldDevice.reading(new.code, random=random)
+            new = new.reveal(old.opening_message, offer, device=tablet, random=random)
+            old = old.hear_revealing(new.revealing)
+            offering = b""
+        else:
+            old = OldDevice.showing(blank, random=random)
+            new = NewDevice.reading(old.code, random=random)
+            old = old.reveal(new.opening_message)
+            new = new.hear_revealing(old.revealing)
+            offering = new.offering(offer, device=tablet, random=random)
+            old = old.hear_offer(offering)
+        grant = Grant(
+            ANA.identity.person,
+            "Ana",
+            ANA.identity.person_key,
+            ANA.card.position,
+            recovery_box(ANA.seed).public,
+            ANA.card.gateways[0].gateway,
+            ANA.card.gateways[0].places,
+            ((ANA.identity.device.id, "phone"), (tablet.id, "tablet")),
+        )
+        kem = new.kem or old.kem
+        assert kem is not None
+        cases.append(
+            {
+                "name": f"the {by.name.lower()} device shows the code",
+                "code": new.code.text(),
+                "new_exchange": new.exchange.secret.hex(),
+                "old_exchange": old.exchange.secret.hex(),
+                "kem_seed": kem.seed.hex(),
+                "kem_secret": old.kem_secret.hex(),
+                "opening": new.opening.hex(),
+                "revealing": new.revealing.hex(),
+                "offering": offering.hex(),
+                "granting": old.granting(grant, random=random).hex(),
+                "check": new.check,
+                "device": tablet.key.raw.hex(),
+                "person": grant.person.raw.hex(),
+                "secret": grant.person_key.seed.hex(),
+            }
+        )
+    altered = bytearray.fromhex(cases[0]["granting"])
+    altered[-1] ^= 1
+    weak = encode({0: 1, 1: bytes(32)})
+    bad = [
+        ("a grant that was altered", {"granting": bytes(altered).hex()}, "broken"),
+        ("an opening of low order", {"opening": weak.hex()}, "weak-key"),
+        ("an opening without a key", {"opening": encode({0: 1}).hex()}, "malformed"),
+        ("a revealing of another", {"revealing": cases[1]["revealing"]}, "commitment-broken"),
+    ]
+    like = {"like": cases[0]["name"]}
+    return [*cases, *({**like, **changes, "name": name, "error": error}
+                      for name, changes, error in bad)]  # fmt: skip
+
+
 FILES: Final = {
+    "device-exchange": device_exchanges,
     "archive": archive,
     "keys": keys,
     "person-key": person_keys,

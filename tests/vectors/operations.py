@@ -15,7 +15,7 @@ from wire.auth import Channel, LaneOpening, Login
 from wire.card import Card, FreshnessNote, Signed
 from wire.certificate import check_extension, identity_extension
 from wire.codec import Value, decode
-from wire.codes import ContactCode, GatewayCode, KitCode, fingerprint
+from wire.codes import ContactCode, DeviceCode, GatewayCode, KitCode, fingerprint
 from wire.errors import Malformed, WireError
 from wire.frames import (
     Ack,
@@ -193,6 +193,20 @@ def _contact_code(given: Json) -> Json:
     code = ContactCode.parse(given["text"])
     return {
         "person": code.person.raw.hex(),
+        "commitment": code.commitment.hex(),
+        "slot": code.slot.raw.hex(),
+        "expires": code.expires,
+        "gateway": code.gateway.hex(),
+        "place": str(code.place),
+        "text": code.text(),
+    }
+
+
+@operation("device-code")
+def _device_code(given: Json) -> Json:
+    code = DeviceCode.parse(given["text"])
+    return {
+        "shown_by": int(code.shown_by),
         "commitment": code.commitment.hex(),
         "slot": code.slot.raw.hex(),
         "expires": code.expires,

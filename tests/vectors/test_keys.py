@@ -13,9 +13,11 @@ from peer.devices.clock import Stamp
 from peer.devices.log import read_batch, read_snapshot
 from peer.devices.state import Entry, joined
 from peer.keys.contact_exchange import Guest, Host
+from peer.keys.device_exchange import NewDevice, OldDevice
 from peer.keys.envelope import Envelope, open_body, open_envelope
 from peer.keys.errors import KeysError
 from peer.keys.file_key import FileKey, Header
+from peer.keys.grant import Offer
 from peer.keys.helping import help_number, open_help, rehearsal_proof, share_proof_key
 from peer.keys.introduction import Met
 from peer.keys.person import BoxKey, Device, PairKey, PersonKey, recovery_box, root_key
@@ -30,8 +32,8 @@ from peer.keys.state_seals import open_batch, open_snapshot
 from peer.keys.words import seed_of, words_of
 from tests.vectors.make_keys import CONTENTS, FILES, FOLDER, stream
 from wire.archive import Segment
-from wire.card import Card
-from wire.codes import ContactCode
+from wire.card import Card, DeviceEntry
+from wire.codes import ContactCode, DeviceCode, ShownBy
 from wire.errors import WireError
 from wire.ids import DeviceKey, ParcelId, PersonId
 from wire.kdf import hkdf
@@ -39,6 +41,8 @@ from wire.person_keys import PersonKeyRecord
 from wire.state_log import Batch, Snapshot
 
 Case = dict[str, Any]
+TABLET = Device(SigningKey(bytes(32)), Exchange(b"x" * 32))
+OFFER = Offer(DeviceEntry(TABLET.key, TABLET.exchange.public), "tablet")
 
 
 def _cases(name: str) -> list[Any]:
@@ -190,6 +194,42 @@ def _state_entry(case: Case, said: Case) -> Entry:
         Stamp(epoch, time, bytes.fromhex(device), seq),
         None if value is None else bytes.fromhex(value),
     )
+
+
+@pytest.mark.parametrize("case", _cases("device-exchange"))
+def test_devices_agree_as_written(case: Case) -> None:
+    code = DeviceCode.parse(case["code"])
+    opening, revealing = _raw(case, "opening"), _raw(case, "revealing")
+    kem = Encapsulation(_raw(case, "kem_seed"))
+    shows_new = code.shown_by is ShownBy.NEW
+    new = NewDevice(code, Exchange(_raw(case, "new_exchange")), kem if shows_new else None)
+    old = OldDevice(code, Exchange(_raw(case, "old_exchange")), None if shows_new else kem)
+
+    def work() -> None:
+        nonlocal new, old
+        if shows_new:
+            revealed = new.reveal(opening, OFFER, device=TABLET)
+            heard = old.hear_revealing(revealing)
+            assert old.opening_message == opening
+            new = replace(revealed, revealing=revealing)
+        else:
+            heard = old.reveal(opening).hear_offer(_raw(case, "offering"))
+            new = replace(
+                new.hear_revealing(revealing),
+                text=heard.text,
+                kem_secret=_raw(case, "kem_secret"),
+            )
+            assert heard.revealing == revealing
+            assert heard.kem_secret == _raw(case, "kem_secret")
+        assert new.check == case["check"]
+        assert heard.check == new.check
+        assert heard.offer is not None
+        assert heard.offer.entry.key.raw == _raw(case, "device")
+        grant = new.open_grant(_raw(case, "granting"))
+        assert grant.person.raw == _raw(case, "person")
+        assert grant.person_key.seed == _raw(case, "secret")
+
+    _judge(case, work)
 
 
 def _party(case: Case, side: str) -> Party:

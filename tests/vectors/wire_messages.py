@@ -8,7 +8,7 @@ from tests.vectors.cases import Cases
 from tests.wire.people import birth, device, exchange, named, public, signing
 from wire.auth import Channel, LaneOpening, Login
 from wire.codec import Value, encode
-from wire.codes import ContactCode, GatewayCode, KitCode, fingerprint
+from wire.codes import ContactCode, DeviceCode, GatewayCode, KitCode, ShownBy, fingerprint
 from wire.frames import (
     Ack,
     Bye,
@@ -282,12 +282,27 @@ def codes() -> Cases:
     for name, wrong in bad.items():
         cases.bad(f"gateway: {name}", "gateway-code", text=wrong)
     cases.bad("contact: cut", "contact-code", text=other[:-3])
+    _devices(cases, other)
     _kits(cases)
     cases.good("of a gateway", "gateway-fingerprint", gateway=GATEWAY.raw)
     for number in range(4):
         parts = [b"vector", bytes([number])]
         cases.good(f"check code {number}", "check-code", parts=parts)
     return cases
+
+
+def _devices(cases: Cases, contact: str) -> None:
+    where = fingerprint(GATEWAY), Place("192.0.2.7")
+    for by in ShownBy:
+        code = DeviceCode(
+            by, named("commitment", 16), SlotId(named("slot", 16)), 1_800_000_600, *where
+        )
+        cases.good(f"shown by the {by.name.lower()} device", "device-code", text=code.text())
+    raw = base64.b32decode(code.text()[5:] + "=" * (-len(code.text()[5:]) % 8))[1:-2]
+    cases.bad("a contact's for a device's", "device-code", error="wrong-code", text=contact)
+    cases.bad("device: cut", "device-code", text=code.text()[:-3])
+    cases.bad("shown by nobody", "device-code", text=_coded("HPD1", 1, b"\x03" + raw[1:]))
+    cases.bad("device: too short inside", "device-code", text=_coded("HPD1", 1, raw[:50]))
 
 
 def _kits(cases: Cases) -> None:

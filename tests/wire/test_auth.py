@@ -6,14 +6,16 @@ from hypothesis import strategies as st
 from tests.wire.hostile import damaged, refuses_with_only
 from tests.wire.people import device, named, public, signing
 from tests.wire.strategies import raw16, raw32
-from wire.auth import LOGIN_LIMIT, Channel, LaneOpening, Login
+from wire.auth import LOGIN_LIMIT, Channel, Joining, LaneOpening, Login
 from wire.errors import Malformed, UnknownVersion
-from wire.ids import GatewayId, LaneId
+from wire.ids import GatewayId, LaneId, PersonId
 from wire.lanes import LaneSecret
 
 GATEWAY = GatewayId(public("gateway"))
 CHANNEL = Channel.over(GATEWAY, certificate=b"certificate")
 LOGIN = Login.sign(signing("phone"), channel=CHANNEL, nonce=named("nonce"))
+PERSON = PersonId(named("person"))
+JOINING = Joining.sign(signing("phone"), person=PERSON, channel=CHANNEL, nonce=named("nonce"))
 LANE = LaneSecret(named("lane")).at(GATEWAY)
 
 LOGIN_ERRORS = {
@@ -34,6 +36,19 @@ def test_a_login_comes_back_as_it_went_and_fits() -> None:
 @given(damaged(LOGIN.encode()))
 def test_a_damaged_login_is_refused_with_a_wire_error(data: bytes) -> None:
     refuses_with_only(Login.decode, data, LOGIN_ERRORS)
+
+
+def test_a_joining_comes_back_as_it_went_and_fits() -> None:
+    read = Joining.decode(JOINING.encode())
+
+    assert read == JOINING
+    read.verify(CHANNEL)
+    assert len(JOINING.encode()) <= LOGIN_LIMIT
+
+
+@given(damaged(JOINING.encode()))
+def test_a_damaged_joining_is_refused_with_a_wire_error(data: bytes) -> None:
+    refuses_with_only(Joining.decode, data, LOGIN_ERRORS)
 
 
 @given(raw16, raw32, raw16)

@@ -10,8 +10,10 @@ from tests.wire.strategies import places, raw16, raw32, times
 from wire import codes
 from wire.codes import (
     ContactCode,
+    DeviceCode,
     GatewayCode,
     KitCode,
+    ShownBy,
     fingerprint,
     kind_of,
     looks_like_code,
@@ -39,6 +41,32 @@ gateway_codes = st.builds(GatewayCode, raw32.map(GatewayId), raw16, times, place
 contact_codes = st.builds(
     ContactCode, raw32.map(PersonId), raw16, raw16.map(SlotId), times, raw16, places
 )
+
+device_codes = st.builds(
+    DeviceCode, st.sampled_from(ShownBy), raw16, raw16.map(SlotId), times, raw16, places
+)
+
+
+@given(device_codes)
+def test_a_code_for_a_device_comes_back_as_it_went(code: DeviceCode) -> None:
+    assert DeviceCode.parse(code.text()) == code
+    assert kind_of(code.text()) == "the code of a further device"
+    for other in (GatewayCode, ContactCode, KitCode):
+        with pytest.raises(WrongCode):
+            other.parse(code.text())
+
+
+def test_a_code_for_a_device_that_nobody_shows_is_refused() -> None:
+    code = DeviceCode(ShownBy.NEW, bytes(16), SlotId(bytes(16)), 1, bytes(16), Place("192.0.2.7"))
+    object.__setattr__(code, "shown_by", 3)
+
+    with pytest.raises(Malformed):
+        DeviceCode.parse(code.text())
+
+
+@given(st.text(max_size=80).map(lambda text: f"HPD1:{text}"))
+def test_what_is_no_code_for_a_device_is_refused_with_a_wire_error(text: str) -> None:
+    refuses_with_only(lambda data: DeviceCode.parse(data.decode()), text.encode(), ALLOWED)
 
 
 @given(gateway_codes, contact_codes)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.gateway.served import Handset, Served, open_served, spelled
 from tests.gateway.sync.people import Phone
-from wire.auth import BEARER_SECONDS, Login
+from wire.auth import BEARER_SECONDS, Joining, Login
 from wire.codec import decode
 from wire.fields import Fields
 from wire.lanes import Lane
@@ -65,6 +65,28 @@ async def test_a_card_is_kept_and_given_back(served: Served) -> None:
     kept = decode((await bob.ask("GET", "/v1/card")).data, limit=1 << 20)
 
     assert kept == [*bob.person.card.chain, signed.encode()]
+
+
+async def test_a_device_that_the_card_lists_joins_without_a_code(served: Served) -> None:
+    bob, tablet = await served.enrolled(), Phone()
+    signed = bob.person.device_statement(bob.phone, bob.phone, tablet)
+    anna = await served.visitor()
+    nonces = [await anna.nonce() for _ in range(2)]
+    joinings = [
+        Joining.sign(tablet.signing, person=bob.person.id, channel=served.channel, nonce=one)
+        for one in nonces
+    ]
+
+    before = await anna.ask("POST", "/v1/join", joinings[0].encode())
+    assert (before.status, before.code) == (401, "login-refused")
+    await bob.ask("POST", "/v1/card", signed.encode())
+    answer = await anna.ask("POST", "/v1/join", joinings[1].encode())
+
+    assert answer.status == 200
+    fields = Fields.read(answer.data, limit=100, what="bearer")
+    assert len(fields.raw(1)) == 32
+    again = await anna.ask("POST", "/v1/join", joinings[1].encode())
+    assert (again.status, again.code) == (401, "challenge-stale")
 
 
 async def test_a_statement_of_somebody_else_is_refused(served: Served) -> None:

@@ -5,8 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import CardRefused, CardTaken, DeviceRevoked, DeviceUnknown, SeatTaken
-from gateway.sync.store import PAIRING_REMEMBERED, Enrolment
+from gateway.errors import (
+    CardRefused,
+    CardTaken,
+    DeviceRevoked,
+    DeviceUnknown,
+    PairAgain,
+    SeatTaken,
+)
+from gateway.sync.store import PAIRING_REMEMBERED, Enrolment, ask_for_confirmation
 from tests.gateway.sync.office import open_office
 from tests.gateway.sync.people import Person, Phone
 from wire.card import Card
@@ -68,6 +75,71 @@ async def test_a_second_device_comes_to_the_same_seat(path: Path) -> None:
 
         assert first.seat == second.seat
         assert len(await office.sync.card(first.seat)) == 2
+
+
+async def test_a_device_that_the_card_lists_comes_in_at_its_own_word(path: Path) -> None:
+    phone, tablet = Phone(), Phone()
+    person = Person(phone)
+    async with open_office(path) as office:
+        seat = (await office.enrol(person, phone)).seat
+        with pytest.raises(DeviceUnknown):
+            await office.sync.join(person.id, tablet.key)
+        person.take(added := person.device_statement(phone, phone, tablet))
+        await office.sync.put_card(seat, [added.encode()])
+
+        assert not await office.sync.is_enrolled(tablet.key)
+        for _ in range(2):  # it may be repeated
+            await office.sync.join(person.id, tablet.key)
+
+        assert await office.sync.seat_of(tablet.key) == seat
+        with pytest.raises(DeviceUnknown):
+            await office.sync.join(Person(Phone()).id, tablet.key)
+
+
+async def test_who_lists_anothers_device_does_not_take_its_place(path: Path) -> None:
+    phone, tablet, evil = Phone(), Phone(), Phone()
+    person, eve = Person(phone), Person(evil)
+    async with open_office(path) as office:
+        seat = (await office.enrol(person, phone)).seat
+        eves = (await office.enrol(eve, evil)).seat
+        await office.sync.put_card(eves, [eve.device_statement(evil, evil, tablet).encode()])
+        await office.sync.put_card(seat, [person.device_statement(phone, phone, tablet).encode()])
+
+        await office.sync.join(person.id, tablet.key)
+
+        assert await office.sync.seat_of(tablet.key) == seat
+        with pytest.raises(SeatTaken):
+            await office.sync.join(eve.id, tablet.key)
+
+
+async def test_a_revoked_device_does_not_come_in_again_by_being_listed(path: Path) -> None:
+    phone, tablet = Phone(), Phone()
+    person = Person(phone)
+    async with open_office(path) as office:
+        seat = (await office.enrol(person, phone)).seat
+        for listed in ((phone, tablet), (phone,), (phone, tablet)):
+            person.take(signed := person.device_statement(phone, *listed))
+            await office.sync.put_card(seat, [signed.encode()])
+            if tablet in listed and len(person.card.chain) == 2:
+                await office.sync.join(person.id, tablet.key)
+
+        with pytest.raises(DeviceRevoked):
+            await office.sync.join(person.id, tablet.key)
+
+
+async def test_after_a_restore_nobody_comes_in_before_a_device_was_confirmed(path: Path) -> None:
+    phone, tablet = Phone(), Phone()
+    person = Person(phone, tablet)
+    async with open_office(path) as office:
+        await office.enrol(person, phone)
+        await office.database.write(ask_for_confirmation)
+
+        with pytest.raises(PairAgain):
+            await office.sync.join(person.id, tablet.key)
+        with pytest.raises(PairAgain):
+            await office.sync.join(person.id, phone.key)
+        await office.enrol(person, phone)
+        await office.sync.join(person.id, tablet.key)
 
 
 async def test_two_persons_have_two_seats(path: Path) -> None:

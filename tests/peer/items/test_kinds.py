@@ -51,7 +51,7 @@ CONTENTS: st.SearchStrategy[Content] = st.one_of(
         lambda lanes: Lanes(tuple(sorted(lanes.items())))
     ),
     st.builds(Reset, DEVICES, st.integers(0, 1 << 62), RANGES),
-    st.builds(Unknown, st.integers(8, 999), st.binary(max_size=9) | st.none()),
+    st.builds(Unknown, st.integers(50, 999), st.binary(max_size=9) | st.none()),
 )
 ITEMS = st.builds(
     Item,

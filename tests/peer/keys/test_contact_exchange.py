@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from peer.keys.contact_exchange import Guest, Host
 from peer.keys.errors import Broken, CommitmentBroken, Damaged, KeysError, OtherPerson, OutOfTurn
+from peer.keys.introduction import SIZES
 from tests.peer.keys.people import Person, contact_code, introduction, person
 from wire.codes import ContactCode
 from wire.errors import Malformed, UnknownVersion, WireError
@@ -58,7 +59,7 @@ def test_messages_three_and_four_have_one_length_and_fit(pair: Pair) -> None:
         short = introduction(ana, met.person, bundle=False)
     host = host.introduce(short, device=ana.identity.device)
 
-    assert len(guest.three) == len(host.four or b"") == MAX_MESSAGE - 1
+    assert len(guest.three) == len(host.four or b"") == SIZES[0] - 1
     assert len(host.message_two) <= MAX_MESSAGE
 
 
