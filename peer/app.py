@@ -805,6 +805,7 @@ def _spare(one: Spare) -> dict[str, Any]:
         "copied": one.copied,
         "segments": one.segments,
         "trouble": one.trouble,
+        "share": one.share,
     }
 
 

@@ -43,6 +43,9 @@ def add_to(commands: Commands) -> None:
     friends.add_argument("--name", help="what others see when they add you")
     friends.add_argument("--at", metavar="PLACE", help="where the box is, if it has moved")
     friends.add_argument(
+        "--spare", action="store_true", help="the box at --at is a spare that I had added"
+    )
+    friends.add_argument(
         "--still-here",
         type=int,
         action="append",
@@ -80,7 +83,9 @@ async def _friends(call: Call) -> int:
         still_here = _still_here(arguments.still_here, asking.devices())
         name = arguments.name or await call.screen.word("Your name, as others see it:")
         try:
-            back = await asking.go_on(name=name, still_here=still_here, place=_place(arguments.at))
+            back = await asking.go_on(
+                name=name, still_here=still_here, place=_place(arguments.at), spare=arguments.spare
+            )
         except NotYet as not_yet:
             call.screen.tell(
                 "waiting",

@@ -69,4 +69,5 @@ def spare_line(one: dict[str, Any]) -> str:
     if one["trouble"]:
         return f"{at}: could not be brought up to date ({one['trouble']}); it is tried again"
     copied = "never brought up to date" if one["copied"] is None else when(one["copied"])
-    return f"{at}: {count(one['segments'], 'segment')} of the archive, {copied}"
+    share = "" if one["share"] else "; friends alone cannot bring you back there"
+    return f"{at}: {count(one['segments'], 'segment')} of the archive, {copied}{share}"

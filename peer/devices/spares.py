@@ -4,14 +4,15 @@
     person keys   the records, each sealed to her devices and her kit
     state         contacts, lanes, settings: a sealed snapshot, as her own gateway has one
     archive       the very segments, in the same order
+    share         the gateway's part of the recovery seed, left when friends are chosen
 
 No mailbox is there: contacts go on writing to the one gateway that her card names. When that one is
 destroyed she comes back at the spare with her kit, and it is her gateway from then on
 (docs/protocol.md §17.6).
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +26,7 @@ from wire.archive import Segment
 from wire.codec import Value, decode, encode
 from wire.errors import WireError
 from wire.ids import GatewayId
+from wire.recovery import Left
 
 MAX_SPARES: Final = 3
 COPY_EVERY: Final = 3600.0
@@ -46,6 +48,8 @@ class Spare:
     """How many of the archive's segments it had then."""
     trouble: str
     """Why the last try failed; empty if it did not."""
+    share: bool
+    """Whether friends can bring this person back there: the gateway's share was left."""
 
 
 class Spares:
@@ -81,7 +85,7 @@ class Spares:
     def remove(self, home: Home) -> None:
         """Copy nothing more to a spare; inside a transaction. What is there stays there."""
         self._keep([one for one in self.homes() if one.gateway != home.gateway])
-        for name in ("copied", "state", "trouble"):
+        for name in ("copied", "state", "trouble", "share"):
             self._store.keep_note(_name(name, home.gateway), None)
 
     def due(self) -> tuple[Home, ...]:
@@ -110,12 +114,32 @@ class Spares:
                 )
                 self._store.keep_note(_name("trouble", home.gateway), trouble.encode() or None)
 
-    async def _copy(self, home: Home, own: GatewayClient) -> int:
-        """Bring one spare up to date; return how many segments it has."""
+    async def leave_share(self, left: Left) -> None:
+        """Leave the gateway's share of the recovery seed at each spare too.
+
+        This device does not keep it: a spare that is away now, or is added later, has none until
+        friends are chosen again.
+        """
+        for home in self.homes():
+            mark: bytes | None = b"1"
+            try:
+                async with self._reached(home) as spare:
+                    await spare.leave_share(left)
+            except (GatewayNotThere, WrongGateway, GatewayRefused):
+                mark = None
+            with self._store.transaction():
+                self._store.keep_note(_name("share", home.gateway), mark)
+
+    @asynccontextmanager
+    async def _reached(self, home: Home) -> AsyncIterator[GatewayClient]:
         certificates = Certificates(self._store)
         destination = certificates.of(home.gateway, home.places)
         async with connect(destination, learned=certificates.learn) as connection:
-            spare = GatewayClient(connection, self._me.signs)
+            yield GatewayClient(connection, self._me.signs)
+
+    async def _copy(self, home: Home, own: GatewayClient) -> int:
+        """Bring one spare up to date; return how many segments it has."""
+        async with self._reached(home) as spare:
             await self._copy_card(spare, own)
             await self._copy_state(spare, home)
             return await self._copy_archive(spare, own)
@@ -162,10 +186,11 @@ class Spares:
 
     def _with_record(self, home: Home) -> Spare:
         trouble = (self._store.note(_name("trouble", home.gateway)) or b"").decode()
+        share = self._store.note(_name("share", home.gateway)) is not None
         match self._record("copied", home):
             case (when, segments):
-                return Spare(home, when, segments, trouble)
-        return Spare(home, None, 0, trouble)
+                return Spare(home, when, segments, trouble, share)
+        return Spare(home, None, 0, trouble, share)
 
     def _record(self, what: str, home: Home) -> tuple[float, int] | None:
         note = self._store.note(_name(what, home.gateway))

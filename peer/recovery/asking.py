@@ -23,6 +23,7 @@ from peer.recovery.back import Back, ComingBack, Where
 from peer.store import Store
 from peer.ways.connection import Destination, connect
 from peer.ways.recovery_client import RecoveryClient
+from peer.ways.tls import look_at
 from wire.auth import Channel
 from wire.card import Role
 from wire.codec import Value, decode, encode
@@ -124,7 +125,12 @@ class Asking:
         return tuple(sorted(found, key=lambda one: one.raw))
 
     async def go_on(
-        self, *, name: str, still_here: Sequence[DeviceId] = (), place: Place | None = None
+        self,
+        *,
+        name: str,
+        still_here: Sequence[DeviceId] = (),
+        place: Place | None = None,
+        spare: bool = False,
     ) -> Back:
         """Ask the gateway; when its share is due, come back.
 
@@ -132,6 +138,7 @@ class Asking:
             name: what others see.
             still_here: devices that are not lost and may say no; all others are named as lost.
             place: where the gateway is, if not where friends say.
+            spare: whether a spare is there, which friends do not know of.
 
         Raises:
             NoKeepers: too few have answered.
@@ -143,7 +150,11 @@ class Asking:
         kept, progress = self._kept(), self._progress()
         if not progress.enough:
             raise NoKeepers("too few friends have answered yet; show the code to another one")
-        where = _where(kept.answers, place)
+        if spare and place is not None:
+            found, _ = await look_at(place, lambda _found: True)
+            where = Where(found, (place,), spare=True)
+        else:
+            where = _where(kept.answers, place)
         told = await self._ask(kept, where, lost=[d for d in self.devices() if d not in still_here])
         if told.stage is Stage.WAITING:
             raise NotYet(told.left)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from peer.devices.spares import Spares
 from peer.errors import KitGone, NoKeepers, NothingKept
 from peer.items.kinds import SET_BYTES, GiveUp, KeptShare
 from peer.keys.helping import MAX_NAME, MAX_PLACE, MAX_PLACES, Help, help_number, seal_help
@@ -120,7 +121,9 @@ class Friends:
         async with at_home(self._store, self._me, now=self._now()) as gateway:
             with self._store.transaction():  # cut off behind this, nobody counts on those of before
                 self._store.keep_note(CHOSEN, None)
-            await gateway.leave_share(Left(proof_key(made.secret), made.gateway, notice))
+            left = Left(proof_key(made.secret), made.gateway, notice)
+            await gateway.leave_share(left)
+        await Spares(self._store, self._me, now=self._now).leave_share(left)
         with self._store.transaction():
             self._take_back({one.person for one in chosen})
             for contact, share in zip(chosen, made.friends, strict=True):

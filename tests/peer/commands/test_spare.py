@@ -16,7 +16,10 @@ def test_without_a_spare_one_is_told_how_to_get_one(tmp_path: Path) -> None:
 
 
 def test_how_a_spare_is_said() -> None:
-    spare = {"places": ["box:4433"], "copied": None, "segments": 0, "trouble": ""}
+    spare = {"places": ["box:4433"], "copied": None, "segments": 0, "trouble": "", "share": True}
 
     assert spare_line(spare) == "box:4433: 0 segments of the archive, never brought up to date"
+    assert spare_line({**spare, "share": False}).endswith(
+        "friends alone cannot bring you back there"
+    )
     assert "gateway-not-there" in spare_line({**spare, "trouble": "gateway-not-there"})

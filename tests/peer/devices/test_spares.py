@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from peer.devices.spares import COPY_EVERY, Spares
-from peer.errors import BadCode, WrongGateway
+from peer.errors import BadCode, NotYet, WrongGateway
 from peer.keys.words import words_of
 from tests.peer.devices.family import all_texts, me, store_of
 from tests.peer.household import Box, Household, Phone, befriend, household, texts
 from wire.check_code import digits
+from wire.recovery import RELEASE_SECONDS
 
 
 @pytest.fixture
@@ -127,3 +128,39 @@ async def test_ones_own_box_is_no_spare_and_a_spare_can_be_left(house: Household
         ana.peer.remove_spare("nowhere")
     assert ana.peer.remove_spare(str(place))["places"] == [place]
     assert await ana.peer.spares() == []
+
+
+async def test_friends_and_the_spare_bring_her_back_where_the_box_is_gone(house: Household) -> None:
+    box, spare = await house.box(), await house.box()
+    ana = await house.phone("Ana", box)
+    names = ("Ben", "Cleo", "Dan")
+    friends = {name: await house.phone(name, box) for name in names}
+    for friend in friends.values():
+        await befriend(friend, ana)
+    assert (await add_spare(ana, spare))["share"] is False
+    chosen, need = ana.peer.friends.look_up(names, 3)
+    await ana.peer.friends.choose(chosen, need=need, seed=None)
+    await ana.peer.try_outbox()
+    for phone in (*friends.values(), ana, *friends.values()):
+        await phone.peer.read_quietly()
+    [listed] = await ana.peer.spares()
+    assert listed["share"] is True
+    person = ana.peer.person
+    await ana.close()
+    await box.stop()
+
+    new = Phone("new", house.folder / "new", house.hands)
+    await new.open()
+    asking = new.peer.asking()
+    asking.begin()
+    for name in names:
+        keeper, progress = friends[name].peer.friends, asking.begin()
+        contact, _ = keeper.may_help("Ana", progress.code)
+        asking.take(keeper.help(contact, progress.code))
+    with pytest.raises(NotYet):
+        await asking.go_on(name="Ana", place=spare.place, spare=True)
+    house.hands.live(RELEASE_SECONDS)
+    back = await asking.go_on(name="Ana", place=spare.place, spare=True)
+
+    assert (back.person, set(back.contacts)) == (person, set(names))
+    await new.close()
