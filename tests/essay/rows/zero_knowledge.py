@@ -17,6 +17,7 @@ from tests.essay.ledger import row
 from tests.essay.needles import Needles
 from tests.essay.phones import Pocket
 from tests.essay.scene import Scene, Watched, secret_texts
+from wire.archive import Segment
 from wire.auth import LaneOpening, Login
 from wire.codec import decode
 from wire.errors import WireError
@@ -24,8 +25,10 @@ from wire.frames import Ack, Deposit, Proved, Resume, decode_frame, encode_frame
 from wire.lanes import LaneRight
 from wire.pairing import PairRequest
 from wire.parcel import HEADER_BYTES, Parcel
+from wire.person_keys import decode_put
 from wire.prekeys import decode_upload
 from wire.rendezvous import MAX_MESSAGE
+from wire.state_log import Batch, Snapshot, decode_ask, decode_batches
 from wire.statements import Signed
 
 THREAT_MODEL: Final = Path(__file__).parents[3] / "docs" / "threat-model.md"
@@ -287,6 +290,11 @@ def _nothing(data: bytes) -> None:
         raise ValueError("there should be no body")
 
 
+def _batches(data: bytes) -> None:
+    for one in decode_batches(data):
+        Batch.decode(one)
+
+
 def _frame(kind: type[Any]) -> Callable[[bytes], None]:
     def read(data: bytes) -> None:
         if not isinstance(decode_frame(data), kind):
@@ -317,6 +325,11 @@ _UPLOADS: Final[dict[str, Callable[[bytes], Any]]] = {
     r"PUT /v1/lanes": _lanes,
     r"POST /v1/prekeys": decode_upload,
     r"POST /v1/card": Signed.decode,
+    r"PUT /v1/person-key": decode_put,
+    r"POST /v1/state": decode_ask,
+    r"POST /v1/state/batches": _batches,
+    r"PUT /v1/state/snapshot": Snapshot.decode,
+    r"POST /v1/archive": Segment.decode,
     r"POST /v1/mailbox/collect": _frame(Resume),
     r"POST /v1/mailbox/ack": _frame(Ack),
     r"POST /v1/deposit": _frame(Deposit),
