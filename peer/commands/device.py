@@ -6,11 +6,11 @@ from socket import gethostname
 from typing import Final
 
 from peer import show
-from peer.app import open_peer
 from peer.codes.qr import write
 from peer.command import command
 from peer.commands.call import DONE, FAILED, Call, Commands
 from peer.commands.codes import code_given
+from peer.commands.lock import add_lock_option, new_phone
 from peer.devices.names import ROLES
 from peer.errors import BadCode
 from peer.keys.grant import Offer
@@ -37,6 +37,7 @@ def add_to(commands: Commands) -> None:
     join.add_argument("--role", choices=sorted(_ROLES), default="computer", help="what it is")
     for one in (add, join):
         one.add_argument("--png", type=Path, metavar="FILE", help="write the QR to this file too")
+    add_lock_option(join)
     rename = device.add("rename", _rename, "call a device something else")
     rename.add_argument("name")
     rename.add_argument("new_name")
@@ -46,7 +47,7 @@ def add_to(commands: Commands) -> None:
 
 
 async def _list(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         found = peer.devices
         call.screen.tell(
             "devices",
@@ -83,7 +84,7 @@ async def _add(call: Call) -> int:
         )
         return await call.screen.word("The six digits on its screen, or nothing to stop:") or None
 
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         name = await peer.add_device(
             None if arguments.code is None else code_given(arguments.code),
             on_code=_showing(call, "new", "device join CODE"),
@@ -109,7 +110,7 @@ async def _join(call: Call) -> int:
             digits=digits(number),
         )
 
-    async with open_peer(call.home, create=True) as peer:
+    async with new_phone(call) as peer:
         me = await peer.join(
             None if arguments.code is None else code_given(arguments.code),
             place=None if arguments.at is None else _place(arguments.at),
@@ -129,7 +130,7 @@ async def _join(call: Call) -> int:
 
 
 async def _rename(call: Call) -> int:
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         name = peer.rename_device(call.arguments.name, call.arguments.new_name)
         call.screen.tell("device-renamed", f"It is called {show.name(name)} now.", name=name)
     return DONE
@@ -141,7 +142,7 @@ async def _revoke(call: Call) -> int:
         f"Take {show.name(arguments.name)} off? It can read and write nothing from then on, and"
         " never comes back."
     )
-    async with open_peer(call.home) as peer:
+    async with call.phone() as peer:
         if not arguments.yes and not await call.screen.sure(question):
             call.screen.warn("not-sure", "Nothing was changed. Say y, or give --yes.")
             return FAILED
