@@ -61,6 +61,12 @@ class Pocket:
                 self._peer.begin(self.name)
         return self._peer
 
+    async def on_empty(self) -> Peer:
+        """Switch it on for the first time, and let it become nobody's."""
+        opening = open_peer(self.home, create=True, now=self.now)
+        self._peer = await self._open.enter_async_context(opening)
+        return self._peer
+
     async def off(self) -> None:
         """Switch it off: no connection and no open file is left."""
         self._peer = None

@@ -15,13 +15,14 @@ from tests.essay.rows import (
     lasting,
     lost,
     peer_to_peer,
+    stolen,
     zero_knowledge,
 )
 from tests.essay.scene import scene
 
 __all__ = ["Played", "play"]
 
-ROOMS = (centralised, lasting, devices, peer_to_peer, federated, zero_knowledge, lost)
+ROOMS = (centralised, lasting, devices, peer_to_peer, federated, zero_knowledge, lost, stolen)
 """Where the rows are; importing them enters them into the list."""
 
 
