@@ -54,8 +54,10 @@ class Locking:
         """Return how the file lies on the disk.
 
         Raises:
+            NoPerson: there is no phone here.
             StoreUnusable: what holds the key is damaged.
         """
+        self._needs_phone()
         try:
             keyring = system_keyring().name
         except KeyringAway:
@@ -69,8 +71,7 @@ class Locking:
             NoPerson: there is no phone here.
             Locked, WrongPin, KeyringAway, StoreUnusable
         """
-        if not any(files_there(self._home)):
-            raise NoPerson
+        self._needs_phone()
         return await file_key(self._home, ask)
 
     def lock_with_pin(self, pin: str, key: FileKey | None) -> None:
@@ -133,6 +134,10 @@ class Locking:
             system_keyring().keep(new.id, kept)
             header = Header.under_keyring(new, kept)
         begin_sealed(self._home, header)
+
+    def _needs_phone(self) -> None:
+        if not any(files_there(self._home)):
+            raise NoPerson
 
     def _new(self) -> FileKey:
         if not sqlite.CAN_SEAL:

@@ -236,6 +236,10 @@ COMMANDS = [
     ("watch",),
     ("status",),
     ("gateway", "--host", "127.0.0.1"),
+    ("lock",),
+    ("lock", "pin"),
+    ("lock", "keyring"),
+    ("lock", "off"),
 ]
 
 
