@@ -252,3 +252,38 @@ async def test_ten_thousand_changes_are_caught_up_with(house: Household) -> None
 
     assert state(tablet) == state(ana)
     assert len(tablet.rows("SELECT * FROM note WHERE name GLOB 'setting/*'")) == 800
+
+
+async def test_a_tablet_from_a_drawer_has_everything_once_and_fills_no_mailbox(
+    house: Household,
+) -> None:
+    """What waited too long for it is gone from the mailbox; the archive has it."""
+    box = await house.box()
+    ana, ben = await house.phone("Ana", box), await house.phone("Ben", box)
+    await befriend(ana, ben)
+    tablet = await second_device(house, ana, box)
+    await in_step(ana, tablet)
+    for tag in ("a", "b"):  # her letters tell Ben that there is a tablet
+        await they_write(ana, ben, tag=tag)
+    await tablet.peer.read()
+    texts = [f"letter {number}" for number in range(12)]
+    for text in texts[:6]:
+        await ben.peer.send("Ana", text)
+    await ana.peer.read()
+    assert (await ana.peer.status())["mailbox"]["waiting"] >= 6  # the tablet may still want them
+    house.hands.live(15 * 86_400.0)
+    await ana.peer.read()
+    for text in texts[6:]:
+        await ben.peer.send("Ana", text)
+    await ana.peer.read()
+    waiting = (await ana.peer.status())["mailbox"]["waiting"]
+
+    assert waiting < 6  # a drawer holds nothing back
+    for _ in range(2):
+        await tablet.peer.read()
+        async for _ in tablet.peer.restore_archive():
+            pass
+    there = await tablet.peer.read("Ben", everything=True)
+    found = [one.text for one in there.letters if not one.outgoing and one.text in texts]
+    assert sorted(found) == sorted(texts)
+    assert [one.text for one in (await tablet.peer.read()).letters] == []
