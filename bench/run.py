@@ -35,6 +35,7 @@ from bench.processes import Processors, memory
 from bench.returning import LARGE, SMALL, returning_figures
 from bench.scale import FULL, Scale
 from bench.slow_disk import folder_in_memory, slow_flushes
+from bench.steps import step_figures
 from bench.subjects import Collected, How, Ours, Subject
 
 LITTLE: Final = 1000
@@ -168,6 +169,10 @@ class Run:
                         within / "file", count=self.scale.letters, processor=self.processors.server
                     ),
                 )
+                steps = step_figures(
+                    within / "steps", changes=self.scale.changes, processor=self.processors.server
+                )
+                self.note(f"{place}.steps", steps)
 
     def _returning(self) -> None:
         """Measure how long a phone that is gone is missed; the large archive in the long form."""

@@ -26,6 +26,8 @@ class Scale:
     held: int
     letters: int
     """Sealed and opened by phones without a gateway."""
+    changes: int
+    """Of the state, told by one device and taken by another."""
     kill_seconds: float
     quiet_after: float
     """Seconds before a quiet time begins: the last checkpoint comes half a minute after the last
@@ -53,6 +55,7 @@ QUICK: Final = Scale(
     connections=200,
     held=100_000,
     letters=3_200,
+    changes=10_000,
     kill_seconds=2.0,
     quiet_after=45.0,
     quiet_seconds=120.0,
@@ -77,6 +80,7 @@ FULL: Final = Scale(
     connections=1_000,
     held=1_000_000,
     letters=16_000,
+    changes=10_000,
     kill_seconds=5.0,
     quiet_after=60.0,
     quiet_seconds=600.0,
@@ -101,6 +105,7 @@ TINY: Final = Scale(
     connections=2,
     held=256,
     letters=64,
+    changes=320,
     kill_seconds=0.2,
     quiet_after=0.0,
     quiet_seconds=0.2,

@@ -336,3 +336,20 @@ RETURNING: Final = (
     )),
 )  # fmt: skip
 """How long a phone that is gone is missed."""
+
+STEPS: Final = (
+    Row("K9", "a read mark on its way to own devices, in a padded batch of 32", (
+        Goal("bytes", _number("steps.mark.bytes"), 90.0),
+        Goal("in a document of pycrdt", _number("steps.library.mark.bytes")),
+    )),
+    Row("K10", "all of the state after 10,000 read marks in 800 threads", (
+        Goal("kB", _number("steps.snapshot.bytes", KILOBYTE)),
+        Goal("kB as a document of pycrdt", _number("steps.library.snapshot.bytes", KILOBYTE)),
+    )),
+    Row("K11", "a device that is 10,000 changes behind catches up", (
+        Goal("s", _number("steps.late.seconds")),
+        Goal("s of CPU", _number("steps.late.cpu")),
+        Goal("lines of code that merge", _number("steps.core.lines")),
+    )),
+)  # fmt: skip
+"""What it costs to keep own devices in step."""

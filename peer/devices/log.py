@@ -33,6 +33,8 @@ ENTRIES: Final = 256
 """Changes in one batch."""
 ROOM: Final = MAX_BATCH * 7 // 8 - 1024
 """Bytes of changes in one batch: padding adds an eighth at most."""
+TOGETHER: Final = 64
+"""Batches that are taken in one transaction."""
 SNAPSHOT_EVERY: Final = 500
 """Batches since the last snapshot after which the next one is made."""
 SNAPSHOT_SECONDS: Final = 7 * 86_400.0
@@ -147,14 +149,13 @@ class StateLog:
         Raises:
             PhoneCopied: one is ours and unknown to us.
         """
-        changed, lacking = False, set[DeviceId]()
-        for raw in batches:
+        changed, lacking, left = False, set[DeviceId](), list(batches)
+        while left:
             with self._store.transaction():
-                try:
-                    took = self._take(raw, lacking)
-                except (WireError, KeysError):
-                    continue
-            changed |= took
+                for raw in left[:TOGETHER]:
+                    with suppress(WireError, KeysError), self._store.vault.all_or_nothing():
+                        changed |= self._take(raw, lacking)
+            left = left[TOGETHER:]
         return Taken(changed, frozenset(lacking))
 
     def _take(self, raw: bytes, lacking: set[DeviceId]) -> bool:

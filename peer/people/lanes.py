@@ -27,7 +27,7 @@ _RULE: Final = "setting/rule/"
 _CHANGED: Final = "rule-changed/"
 OLD_SECONDS: Final = 30 * 86_400.0
 """For which lanes that were renewed are still good: a contact may be away for a month."""
-_RENEWED: Final = "lanes-renewed/"
+_RENEWED: Final = "setting/lanes-renewed/"
 
 Secrets = tuple[tuple[LaneClass, LaneSecret], ...]
 

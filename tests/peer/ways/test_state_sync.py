@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from peer.devices.log import StateLog, snapshot
+from peer.devices.revoking import give_others
 from peer.keys.person import PersonKey
 from peer.keys.primitives import system_random
 from tests.peer.devices.two_phones import list_devices, second_device
@@ -252,3 +253,65 @@ async def test_ten_thousand_changes_are_caught_up_with(house: Household) -> None
 
     assert state(tablet) == state(ana)
     assert len(tablet.rows("SELECT * FROM note WHERE name GLOB 'setting/*'")) == 800
+
+
+async def test_a_tablet_from_a_drawer_has_everything_once_and_fills_no_mailbox(
+    house: Household,
+) -> None:
+    """What waited too long for it is gone from the mailbox; the archive has it."""
+    box = await house.box()
+    ana, ben = await house.phone("Ana", box), await house.phone("Ben", box)
+    await befriend(ana, ben)
+    tablet = await second_device(house, ana, box)
+    await in_step(ana, tablet)
+    for tag in ("a", "b"):  # her letters tell Ben that there is a tablet
+        await they_write(ana, ben, tag=tag)
+    await tablet.peer.read()
+    texts = [f"letter {number}" for number in range(12)]
+    for text in texts[:6]:
+        await ben.peer.send("Ana", text)
+    await ana.peer.read()
+    assert (await ana.peer.status())["mailbox"]["waiting"] >= 6  # the tablet may still want them
+    house.hands.live(15 * 86_400.0)
+    await ana.peer.read()
+    for text in texts[6:]:
+        await ben.peer.send("Ana", text)
+    await ana.peer.read()
+    waiting = (await ana.peer.status())["mailbox"]["waiting"]
+
+    assert waiting < 6  # a drawer holds nothing back
+    for _ in range(2):
+        await tablet.peer.read()
+        async for _ in tablet.peer.restore_archive():
+            pass
+    there = await tablet.peer.read("Ben", everything=True)
+    found = [one.text for one in there.letters if not one.outgoing and one.text in texts]
+    assert sorted(found) == sorted(texts)
+    assert [one.text for one in (await tablet.peer.read()).letters] == []
+
+
+async def test_lanes_that_were_renewed_are_taken_back_by_whichever_device_hears_of_it(
+    house: Household,
+) -> None:
+    """A10: also if the phone that took the lost device off is lost itself."""
+    box = await house.box()
+    ana, ben = await house.phone("Ana", box), await house.phone("Ben", box)
+    await befriend(ana, ben)
+    tablet = await second_device(house, ana, box)
+    await in_step(ana, tablet)
+    for tag in ("a", "b"):
+        await they_write(ana, ben, tag=tag)
+    await tablet.peer.read()
+    before = {secret for (secret,) in ana.rows("SELECT secret FROM lane_given")}
+    with ana.peer._store.transaction():
+        give_others(ana.peer._store, ana.peer.me, now=house.hands.now())
+    await ana.peer.try_outbox()
+    await in_step(ana, tablet)
+    await ben.peer.read()
+    await ben.peer.send("Ana", "on a new lane")
+    await tablet.peer.read()  # and the phone is never on again
+    await in_step(tablet)
+    left = tablet.rows("SELECT secret FROM lane_given WHERE NOT revoked")
+
+    assert len(left) == 2
+    assert not {secret for (secret,) in left} & before
