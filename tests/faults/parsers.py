@@ -18,6 +18,7 @@ from typing import Any, Final
 import segno
 
 from gateway.config import SettingsError, load_config
+from gateway.relay.outbound import AddressRefused, read_address
 from peer.codes.errors import CodesError
 from peer.codes.picture import code_in
 from peer.items.kinds import Item
@@ -44,6 +45,7 @@ from wire.pairing import PairAnswer, PairRequest
 from wire.parcel import MIN_BODY, Parcel, read_parcel
 from wire.places import Place
 from wire.prekeys import decode_bundles, decode_upload, encode_bundles, encode_upload
+from wire.pushes import Address, Hours, Reach, decode_rules, decode_whys, encode_whys
 
 VECTORS: Final = Path(__file__).parents[2] / "docs" / "vectors"
 Case = dict[str, Any]
@@ -125,6 +127,24 @@ def _messages() -> dict[str, Parser]:
             decode_bundles,
             _good("prekeys", "prekey-bundles", "bytes"),
             again=lambda found: encode_bundles(found.bundles, chain=found.chain),
+        ),
+        "push address": Parser(
+            Address.decode, _good("pushes", "push-address", "bytes"), again=Address.encode
+        ),
+        "push hours": Parser(
+            Hours.decode, _good("pushes", "push-hours", "bytes"), again=Hours.encode
+        ),
+        "push rules": Parser(decode_rules, _good("pushes", "push-rules", "bytes")),
+        "push reach": Parser(
+            Reach.decode, _good("pushes", "push-reach", "bytes"), again=Reach.encode
+        ),
+        "push reasons": Parser(
+            decode_whys, _good("pushes", "push-why", "bytes"), again=encode_whys
+        ),
+        "push address of a server": Parser(
+            lambda data: read_address(_text(data)),
+            (b"https://push.example.net:8443/wpush/v2/abc?d=e", b"https://[2001:db8::1]/x"),
+            (WireError, AddressRefused),
         ),
     }
 
