@@ -280,9 +280,9 @@ class Bell:
             case Changed(hours):
                 self.hours = hours
             case Sent(kept):
-                self._sent(kept, now)
+                said = self._sent(kept, now)
             case Failed(wait, dice):
-                self._failed(wait, dice, now)
+                said = self._failed(wait, dice, now)
             case Gone(up_to):
                 self._sending = None
                 self.row.read = max(self.row.read, up_to)
@@ -350,7 +350,7 @@ class Bell:
             return [Explain(Why.READ_ELSEWHERE, self._lane)]
         return []
 
-    def _sent(self, kept: float, now: Now) -> None:
+    def _sent(self, kept: float, now: Now) -> list[Action]:
         push, self._sending = self._sending, None
         self._fails, self._kept = 0, kept
         if push is not None and not push.urgent:
@@ -363,14 +363,19 @@ class Bell:
         if self._urgently_waits():  # a digest is no wake that must be answered
             row.pushes += 1
         self._demoted, self._grace, self._lane = False, None, None
+        if push is None:
+            return []
+        return [Explain(Why.WOKE if push.urgent else Why.DIGEST_SENT, push.lane)]
 
-    def _failed(self, wait: float | None, dice: float, now: Now) -> None:
-        self._sending = None
+    def _failed(self, wait: float | None, dice: float, now: Now) -> list[Action]:
+        push, self._sending = self._sending, None
         if wait is None:
             doubled = FIRST_RETRY_SECONDS * 2 ** min(self._fails, 16) * (0.5 + dice)
             wait = min(doubled, LONGEST_RETRY_SECONDS)
         self._fails += 1
         self._retry = now.steady + wait
+        first = self._fails == 1 and push is not None
+        return [Explain(Why.PROVIDER, self._lane)] if first else []
 
     # What is decided
 
@@ -384,7 +389,7 @@ class Bell:
         if verdict.why in (Why.WOKE, Why.DIGEST_SENT):
             self._sending = Push(verdict.urgent, self._lane)
             self._due, self._why = None, Why.SENDING
-            return [self._sending, Explain(verdict.why, self._lane)]
+            return [self._sending]
         if verdict.why is Why.OVER_BUDGET:
             self._demoted = True
         again = verdict.again
