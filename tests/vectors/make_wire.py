@@ -6,7 +6,7 @@ They come out the same each time. A change in one is a change of the protocol, t
 from collections.abc import Callable
 from typing import Final
 
-from tests.vectors import wire_cards, wire_messages, wire_pushes
+from tests.vectors import wire_cards, wire_messages, wire_pushes, wire_recovery
 from tests.vectors.cases import FOLDER, Cases
 
 FILES: Final[dict[str, Callable[[], Cases]]] = {
@@ -19,6 +19,7 @@ FILES: Final[dict[str, Callable[[], Cases]]] = {
     "cards.json": wire_cards.cards,
     "prekeys.json": wire_cards.prekeys,
     "pushes.json": wire_pushes.pushes,
+    "recovery.json": wire_recovery.recovery,
 }
 
 

@@ -42,6 +42,7 @@ from wire.places import Place
 from wire.prekeys import decode_bundles, decode_upload, encode_bundles, encode_upload
 from wire.pushes import Address, Hours, Reach, decode_number, decode_rules, decode_whys
 from wire.receipt import Receipt
+from wire.recovery import Alarm, Ask, Left, Recover, RootProof, Told
 from wire.signing import sign, verify
 
 Json = dict[str, Any]
@@ -546,3 +547,74 @@ def _hours_fields(hours: Hours) -> Json:
         "snooze_until": hours.snooze_until,
         "digests": list(hours.digests),
     }
+
+
+@operation("root-proof")
+def _root_proof(given: Json) -> Json:
+    proof = RootProof.decode(raw(given, "bytes"))
+    proof.verify(channel(given), purpose=given["purpose"])
+    return {
+        "person": proof.person.raw.hex(),
+        "root_key": proof.root_key.hex(),
+        "nonce": proof.nonce.hex(),
+        "about": proof.about.hex(),
+    }
+
+
+@operation("recover")
+def _recover(given: Json) -> Json:
+    asked = Recover.decode(raw(given, "bytes"))
+    signed, device = asked.verify(channel(given))
+    return {
+        "person": asked.person.raw.hex(),
+        "epoch": signed.statement.epoch,
+        "device": device.key.raw.hex(),
+    }
+
+
+@operation("recovery-ask")
+def _recovery_ask(given: Json) -> Json:
+    ask = Ask.decode(raw(given, "bytes"))
+    return {
+        "person": ask.person.raw.hex(),
+        "exchange_key": ask.exchange_key.hex(),
+        "lost": [one.raw.hex() for one in ask.lost],
+        "proved": ask.proved_by(raw(given, "proof_key"), channel=channel(given)),
+    }
+
+
+@operation("recovery-share")
+def _recovery_share(given: Json) -> Json:
+    left = Left.decode(raw(given, "bytes"))
+    return {
+        "proof_key": left.proof_key.hex(),
+        "share": left.share.hex(),
+        "notice": left.notice.hex(),
+    }
+
+
+@operation("recovery-told")
+def _recovery_told(given: Json) -> Json:
+    told = Told.decode(raw(given, "bytes"))
+    return {
+        "request": told.request.raw.hex(),
+        "stage": int(told.stage),
+        "left": told.left,
+        "share": told.share.hex(),
+    }
+
+
+@operation("recovery-alarm")
+def _recovery_alarm(given: Json) -> Json:
+    alarm = Alarm.decode(raw(given, "bytes"))
+    asked = [
+        {
+            "request": one.request.raw.hex(),
+            "exchange_key": one.exchange_key.hex(),
+            "stage": int(one.stage),
+            "left": one.left,
+            "lost": [device.raw.hex() for device in one.lost],
+        }
+        for one in alarm.asked
+    ]
+    return {"kept": alarm.kept, "asked": asked}
