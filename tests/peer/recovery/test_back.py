@@ -236,6 +236,7 @@ async def test_contacts_come_back_and_go_on_without_meeting(tmp_path: Path) -> N
             "Ben to Ana ",  # read before, as the state says; sent again all the same
             "while you were away",
         }
+        assert "Ana to Ben " in {one.text for one in everything if one.outgoing}  # the archive
         new.name = "Ana"
         await they_write(new, ben, tag="as before")
 
