@@ -35,8 +35,11 @@ def test_the_key_on_our_card_comes_first_and_newer_and_older_ones_after_it(tmp_p
         keys = Keyring(ana.vault)
         unturned = list(keys.pair_keys(ben.card, own=ana.card, now=ana.now))
         ana.card = _turned(ana, counting)
+        untold = list(keys.pair_keys(ben.card, own=ana.card, now=ana.now))
+        ana.vault.keep_known(ben.card.person, counting.generation)  # Ben has seen the card
         turned = list(keys.pair_keys(ben.card, own=ana.card, now=ana.now))
 
+    assert untold[0] == before[0]
     assert unturned[0] == before[0]
     assert len(unturned) == 4
     assert set(turned) == set(unturned)
