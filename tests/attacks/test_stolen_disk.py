@@ -73,7 +73,7 @@ async def test_nothing_of_a_phone_that_is_off_is_found_on_its_disk(home: Househo
     assert any(LETTER.encode() in one for one in secrets)
     files = {one.name: one.read_bytes() for one in anna.home.iterdir()}
 
-    assert set(files) == {SEALED_NAME, KEY_NAME, "phone.lock", "phone.card"}
+    assert set(files) == {SEALED_NAME, KEY_NAME, "phone.lock", "phone.card", "phone.archive"}
     assert files["phone.lock"] == files["phone.card"] == b""
     for data in files.values():
         assert [one for one in secrets if one in data or one.hex().encode() in data] == []
