@@ -129,7 +129,7 @@ class Opener:
             if sender.device(envelope.device) is not None:  # else anybody's word makes endless rows
                 self._keys.vault.numbers.saw_number(sender.person, envelope.device, envelope.number)
             return Refused(error.code, str(error), envelope.device, envelope.number, envelope.mine)
-        if envelope.yours == own.position:  # by his device: a revoked one of ours could claim it too
+        if envelope.yours == own.position:  # a revoked device of ours can seal, but not open this
             self._keys.keep_known(sender.person, own.person_generation)
         return opened
 

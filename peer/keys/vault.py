@@ -295,10 +295,11 @@ class Vault(Table):
     def forget(self, person: PersonId) -> None:
         """Delete all that is shared with `person`: nothing of theirs opens any more.
 
-        How far we have counted towards her stays. Whoever is met again must not get another letter
-        under a number that she has read one by: her devices would take it for read.
+        How far we have counted towards her stays, under a hash. Whoever is met again must not get
+        another letter under a number that she has read one by: her devices would take it for read.
         """
         self._in_transaction()
+        self.numbers.forget(person)
         for table in _OF_A_CONTACT:
             self._db.execute(f"DELETE FROM {table} WHERE person = ?", (person.raw,))  # noqa: S608  # constants
         self._db.execute("DELETE FROM own_keys WHERE name = ?", (_seen_by(person),))
