@@ -21,6 +21,8 @@ class _Pairing:
     rows: tuple[tuple[object, ...], ...] = field(repr=False)
     cards: tuple[BoxKey, BoxKey]
     """What the card of either names."""
+    known: int | None
+    """Which generation of our person key they know; None: it never turned."""
     parts: list[tuple[PersonKey, BoxKey, bytes]] = field(repr=False)
     keys: list[PairKey] = field(repr=False, default_factory=list)
 
@@ -60,17 +62,26 @@ class Keyring:
         rows = self.vault.pairing(card.person)
         if pairing is None or pairing.rows != rows or pairing.cards != named:
             self.vault.keep_box(named[0], now=now)
-            pairing = _Pairing(self.vault.pairing(card.person), named, self._parts(*named))
+            known = self.vault.known(card.person)
+            parts = self._parts(*named, known=known)
+            pairing = _Pairing(self.vault.pairing(card.person), named, known, parts)
             if len(self._pairings) >= _MAX_REMEMBERED:
                 self._pairings.clear()
             self._pairings[card.person] = pairing
         return self._keys(pairing)
 
-    def _parts(self, theirs: BoxKey, ours: BoxKey) -> list[tuple[PersonKey, BoxKey, bytes]]:
+    def keep_known(self, person: PersonId, generation: int) -> None:
+        """Note that a contact has shown that he knows this generation of our person key."""
+        pairing = self._pairings.get(person)
+        if pairing is None or pairing.known not in (None, generation):
+            self.vault.keep_known(person, generation)
+
+    def _parts(
+        self, theirs: BoxKey, ours: BoxKey, *, known: int | None
+    ) -> list[tuple[PersonKey, BoxKey, bytes]]:
         others = [one for one in self.vault.boxes(theirs.person) if one != theirs]
         own, secrets = list(self.vault.person_keys()), self.vault.pair_secrets(theirs.person)
         own.sort(key=lambda one: (one.generation, one.box.public) != (ours.generation, ours.public))
-        known = self.vault.known(theirs.person)
         if known is not None:  # with this one we seal: they may not know a newer one yet
             own.sort(key=lambda one: one.generation != known)
         return [

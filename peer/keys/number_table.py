@@ -11,9 +11,17 @@ from peer.items.kinds import Range
 from peer.keys.schema import Table
 from peer.keys.sessions import DAY
 from wire.ids import DeviceId, PersonId
+from wire.kdf import hash32
 
 RESET_SECONDS: Final = DAY
 """One request to begin again for each pair of devices in this time."""
+
+_BEFORE: Final = "coalesce((SELECT last FROM sent_numbers WHERE person = ?2), 0)"
+"""How far was counted towards somebody who was forgotten since."""
+
+
+def _forgotten(person: PersonId) -> bytes:
+    return hash32("forgotten-count", person.raw)
 
 
 class NumberTable(Table):
@@ -23,11 +31,19 @@ class NumberTable(Table):
         """Count one on towards `person` and return the number."""
         self._in_transaction()
         row = self._db.execute(
-            "INSERT INTO sent_numbers VALUES (?, 1)"
+            f"INSERT INTO sent_numbers VALUES (?1, 1 + {_BEFORE})"  # noqa: S608  # constants
             " ON CONFLICT (person) DO UPDATE SET last = last + 1 RETURNING last",
-            (person.raw,),
+            (person.raw, _forgotten(person)),
         ).fetchone()
         return int(row[0])
+
+    def forget(self, person: PersonId) -> None:
+        """Keep only how far we have counted, under a hash: met again, she gets new numbers."""
+        self._in_transaction()
+        self._db.execute(
+            "UPDATE OR REPLACE sent_numbers SET person = ? WHERE person = ?",
+            (_forgotten(person), person.raw),
+        )
 
     def give_back(self, person: PersonId, number: int) -> None:
         """Let the number just counted be the next one again: nothing was sealed under it."""
@@ -40,17 +56,18 @@ class NumberTable(Table):
     def last_number(self, person: PersonId) -> int:
         """Return the last number used towards `person`, 0 if none."""
         row = self._db.execute(
-            "SELECT last FROM sent_numbers WHERE person = ?", (person.raw,)
+            "SELECT max(last) FROM sent_numbers WHERE person IN (?, ?)",
+            (person.raw, _forgotten(person)),
         ).fetchone()
-        return 0 if row is None else int(row[0])
+        return int(row[0] or 0)
 
     def count_from(self, person: PersonId, number: int) -> None:
         """Use no number up to `number` again: the other side has seen it."""
         self._in_transaction()
         self._db.execute(
-            "INSERT INTO sent_numbers VALUES (?, ?)"
-            " ON CONFLICT (person) DO UPDATE SET last = max(last, ?2)",
-            (person.raw, number),
+            f"INSERT INTO sent_numbers VALUES (?1, max(?3, {_BEFORE}))"  # noqa: S608  # constants
+            " ON CONFLICT (person) DO UPDATE SET last = max(last, ?3)",
+            (person.raw, _forgotten(person), number),
         )
 
     def expect_from(self, person: PersonId, device: DeviceId, *, first: int) -> None:

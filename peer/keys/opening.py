@@ -121,16 +121,17 @@ class Opener:
             raise
         except (KeysError, WireError) as error:
             return Refused(error.code, str(error))
-        if envelope.yours == own.position:
-            self._keys.vault.keep_known(sender.person, own.person_generation)
         try:
-            return self._open(envelope, hash16("received", body), sender=sender, now=now)
+            opened = self._open(envelope, hash16("received", body), sender=sender, now=now)
         except Damaged:
             raise
         except (KeysError, WireError) as error:
             if sender.device(envelope.device) is not None:  # else anybody's word makes endless rows
                 self._keys.vault.numbers.saw_number(sender.person, envelope.device, envelope.number)
             return Refused(error.code, str(error), envelope.device, envelope.number, envelope.mine)
+        if envelope.yours == own.position:  # a revoked device of ours can seal, but not open this
+            self._keys.keep_known(sender.person, own.person_generation)
+        return opened
 
     def _open(self, envelope: Envelope, received: bytes, *, sender: Card, now: float) -> Received:
         """Open an envelope; all that may refuse it comes before the first key is changed."""

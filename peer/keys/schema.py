@@ -14,7 +14,7 @@
 | prekey_ids     | the last id given to a prekey of a kind                                      |
 | first_letters  | a set-up that was taken up: its like is refused until its prekey dies        |
 | kept_bundles   | prekeys that a contact handed over in the exchange                           |
-| sent_numbers   | how far we have counted towards a person                                     |
+| sent_numbers   | how far we have counted towards a person, or a forgotten one by her hash      |
 | senders        | how far another's device has counted, and from where we ask for what is      |
 |                | missing                                                                      |
 | received       | a number that has been opened                                                |

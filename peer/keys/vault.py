@@ -9,6 +9,7 @@ byte leaves; what is received is stored with the step that opened it (docs/proto
 import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Final
 
 from nacl.signing import SigningKey
@@ -43,6 +44,11 @@ _OF_A_CONTACT: Final = (
     "gone",
     "resets",
 )
+
+
+@lru_cache(maxsize=512)
+def _seen_by(person: PersonId) -> str:
+    return f"seen/{person.text}"
 
 
 class Vault(Table):
@@ -265,13 +271,13 @@ class Vault(Table):
     def keep_known(self, person: PersonId, generation: int) -> None:
         """Note that a contact has shown that he knows the person key of this generation."""
         if self.known(person) is not None:
-            self._keep(f"seen/{person.text}", generation.to_bytes(8, "big"))
+            self._keep(_seen_by(person), generation.to_bytes(8, "big"))
 
     def known(self, person: PersonId) -> int | None:
         """Return which generation of our person key a contact knows; None: it never turned."""
         rows = self._db.execute(
             "SELECT value FROM own_keys WHERE name IN ('seen', ?) ORDER BY name DESC",
-            (f"seen/{person.text}",),
+            (_seen_by(person),),
         )
         return next((int.from_bytes(value, "big") for (value,) in rows), None)
 
@@ -282,20 +288,21 @@ class Vault(Table):
             " OR name IN ('seen', ?2)"
             " UNION ALL SELECT 2, generation, public, made FROM box_keys WHERE person = ?1"
             " UNION ALL SELECT 3, transcript, secret, made FROM pair_secrets WHERE person = ?1",
-            (person.raw, f"seen/{person.text}"),
+            (person.raw, _seen_by(person)),
         )
         return tuple(rows)
 
     def forget(self, person: PersonId) -> None:
         """Delete all that is shared with `person`: nothing of theirs opens any more.
 
-        How far we have counted towards her stays. Whoever is met again must not get another letter
-        under a number that she has read one by: her devices would take it for read.
+        How far we have counted towards her stays, under a hash. Whoever is met again must not get
+        another letter under a number that she has read one by: her devices would take it for read.
         """
         self._in_transaction()
+        self.numbers.forget(person)
         for table in _OF_A_CONTACT:
             self._db.execute(f"DELETE FROM {table} WHERE person = ?", (person.raw,))  # noqa: S608  # constants
-        self._db.execute("DELETE FROM own_keys WHERE name = ?", (f"seen/{person.text}",))
+        self._db.execute("DELETE FROM own_keys WHERE name = ?", (_seen_by(person),))
 
     def tidy(self, now: float) -> None:
         """Delete keys that nothing can need any more; once a day is enough."""

@@ -787,3 +787,27 @@ def test_a_key_opens_only_what_was_sealed_for_its_purpose(talking: Pair) -> None
 
     assert len(children) == 6
     assert key.secret not in children
+
+
+def test_a_revoked_device_cannot_say_in_a_contacts_name_that_he_has_the_new_card(
+    tmp_path: Path,
+) -> None:
+    """A10: it knows the pair key of before, and so can seal what names the newest card."""
+    ana, ben = two(tmp_path)
+    with ana.step():
+        ana.vault.expect_known(0)
+        [key] = Keyring(ana.vault).pair_keys(ben.card, own=ana.card, now=ana.now)
+    packet = Packet(ana.identity.device.id, PacketKind.ONGOING, bytes(200))
+    envelope = Envelope(
+        ben.card.person, ben.identity.device.id, 1, (packet,), bytes(300),
+        mine=ben.card.position, yours=ana.card.position,
+    )  # fmt: skip
+    parcel = ParcelId(bytes(16))
+    body = seal_envelope(
+        envelope, key=key, recipient=ana.card.person, parcel=parcel, random=system_random
+    )
+
+    assert ana.refuses(ben, SealedLetter(parcel, body, 1)) == "session-unknown"
+    assert ana.vault.known(ben.card.person) == 0
+    assert ana.read(ben, ben.seal(ana)) == "hello"
+    assert ana.vault.known(ben.card.person) == 1

@@ -134,3 +134,17 @@ def test_one_reset_a_day_in_each_direction(ana: Person) -> None:
         ]  # fmt: skip
 
     assert taken == [True, False, True, False, True, False]
+
+
+def test_the_count_towards_a_forgotten_person_goes_on_under_a_hash(ana: Person) -> None:
+    numbers = ana.vault.numbers
+    with ana.step():
+        assert [numbers.next_number(BEN) for _ in range(3)] == [1, 2, 3]
+        numbers.forget(BEN)
+        rows = ana.connection.execute("SELECT person FROM sent_numbers").fetchall()
+        assert rows != [(BEN.raw,)]
+        assert numbers.last_number(BEN) == 3
+        numbers.count_from(BEN, 1)
+        assert numbers.next_number(BEN) == 4
+        numbers.forget(BEN)
+        assert numbers.next_number(BEN) == 5
