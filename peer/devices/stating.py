@@ -77,6 +77,7 @@ async def _put_pending(store: Store, me: Me, gateway: GatewayClient, *, now: flo
         return False
     with store.transaction():
         if key is not None:
+            store.vault.turned(before=me.card.person_generation, now=key.generation)
             store.vault.keep_person_key(key)
         store.vault.drop_coming_keys()
         me.take_pending()

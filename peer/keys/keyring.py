@@ -61,6 +61,10 @@ class Keyring:
         pairing = self._pairings.get(card.person)
         rows = self.vault.pairing(card.person)
         if pairing is None or pairing.rows != rows or pairing.cards != named:
+            for one in card.history:  # they may not know yet that we know their newest
+                said = one.statement
+                before = BoxKey(card.person, said.person_generation, said.person_public)
+                self.vault.keep_box(before, now=now)
             self.vault.keep_box(named[0], now=now)
             known = self.vault.known(card.person)
             parts = self._parts(*named, known=known)

@@ -132,10 +132,7 @@ class Vault(Table):
             (f"person/{key.generation}/{key.box.public[:8].hex()}",),
         )
         here = self._db.execute("SELECT value FROM own_keys WHERE name = 'generation'").fetchone()
-        if here is None or (before := int.from_bytes(here[0], "big")) < key.generation:
-            seen = self._db.execute("SELECT 1 FROM own_keys WHERE name = 'seen'").fetchone()
-            if here is not None and seen is None:  # it turns for the first time
-                self.expect_known(before)
+        if here is None or int.from_bytes(here[0], "big") < key.generation:
             self._keep("generation", key.generation.to_bytes(8, "big"))
 
     def keep_coming_key(self, key: PersonKey) -> None:
@@ -267,6 +264,17 @@ class Vault(Table):
         When the key turns they do not know it yet: what tells them is sealed with the one before.
         """
         self._keep("seen", generation.to_bytes(8, "big"))
+
+    def turned(self, *, before: int, now: int) -> None:
+        """Note that the person key turned: contacts know the one before, until they show otherwise.
+
+        Args:
+            before: the generation that was in force.
+            now: the one that is.
+        """
+        seen = self._db.execute("SELECT 1 FROM own_keys WHERE name = 'seen'").fetchone()
+        if seen is None and before < now:
+            self.expect_known(before)
 
     def keep_known(self, person: PersonId, generation: int) -> None:
         """Note that a contact has shown that he knows the person key of this generation."""

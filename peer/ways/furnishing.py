@@ -202,7 +202,9 @@ async def keep_person_key(store: Store, me: Me, gateway: GatewayClient) -> None:
         return
     records = await gateway.person_keys()
     with store.transaction():
-        learn(store.vault, card, records)
+        held = store.vault.identity().person_key.generation
+        if learn(store.vault, card, records):
+            store.vault.turned(before=held, now=card.person_generation)
         record = make_record(store.vault, card, key=key) if (key := me.person_key) else None
     if record is None:
         return  # another of our devices has made it, and is about to hand it over

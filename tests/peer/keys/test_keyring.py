@@ -35,6 +35,7 @@ def test_the_key_on_our_card_comes_first_and_newer_and_older_ones_after_it(tmp_p
         keys = Keyring(ana.vault)
         unturned = list(keys.pair_keys(ben.card, own=ana.card, now=ana.now))
         ana.card = _turned(ana, counting)
+        ana.vault.turned(before=1, now=counting.generation)
         untold = list(keys.pair_keys(ben.card, own=ana.card, now=ana.now))
         ana.vault.keep_known(ben.card.person, counting.generation)  # Ben has seen the card
         turned = list(keys.pair_keys(ben.card, own=ana.card, now=ana.now))
