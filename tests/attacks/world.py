@@ -32,7 +32,7 @@ from peer.keys.errors import NeedsBundles, NotForUs
 from peer.keys.keyring import Keyring
 from peer.keys.letters import Letters, Received, Refused, SealedLetter
 from peer.keys.minting import mint
-from peer.keys.person import Device, Identity, PersonKey, root_key
+from peer.keys.person import BoxKey, Device, Identity, PersonKey, root_key
 from peer.keys.signed_items import write_item
 from peer.keys.vault import Vault
 from wire.card import (
@@ -269,9 +269,13 @@ class World(RuleBasedStateMachine):
         for person in self.people:
             phone = person.phones[0]
             with phone.vault.transaction():
+                other = self.other(person)
                 phone.vault.keep_pair_secret(
-                    self.other(person).id, transcript=transcript, secret=secret, now=NOW
+                    other.id, transcript=transcript, secret=secret, now=NOW
                 )
+                begun = other.statements[0].statement
+                box = BoxKey(other.id, begun.person_generation, begun.person_public)
+                phone.vault.keep_box(box, now=NOW)
             for one in self.people:
                 phone.cards[one.id] = Card.begin(one.id, one.statements[0])
         self.secret, self.transcript = secret, transcript
@@ -317,6 +321,8 @@ class World(RuleBasedStateMachine):
             phone.vault.keep_pair_secret(
                 self.other(person).id, transcript=self.transcript, secret=self.secret, now=NOW
             )
+            for box in signer.vault.boxes(self.other(person).id):
+                phone.vault.keep_box(box, now=NOW)
         phone.learn()
         person.phones.append(phone)
 
