@@ -8,10 +8,14 @@ from collections.abc import Generator
 from typing import Any, Final
 
 import pytest
+from hypothesis import settings
 
 from tests.faults.here import NotPossibleHere
 
 PROPERTY: Final = "not possible here"
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")  # how long an example takes says how busy the machine is
 
 
 @pytest.hookimpl(wrapper=True)
