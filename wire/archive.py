@@ -66,7 +66,7 @@ class Head:
     @property
     def hash(self) -> bytes:
         """What the next head names: it stands for this segment and all before it."""
-        return hash32("archive-head", self.encode())
+        return hash32("archive-link", self.encode())
 
     @classmethod
     def decode(cls, data: bytes) -> Self:

@@ -74,7 +74,7 @@ def check_words(words: Sequence[str]) -> tuple[str, ...]:
     """
     typed = tuple(word.strip(" ,.;").lower() for word in words)
     for number, word in enumerate(typed, start=1):
-        if word not in _NUMBER:
+        if _NUMBER.get(word) is None:
             near = nearest(word)
             meant = f"; did you mean {' or '.join(near)}?" if near else ""
             raise MistypedWord(
