@@ -7,7 +7,7 @@ import pytest
 
 from tests.gateway.far import said
 from tests.gateway.push.service import Home, open_home, unspelled
-from tests.gateway.served import Handset, open_served
+from tests.gateway.served import Handset
 from wire.lanes import WakeRule
 from wire.pushes import (
     TOKEN_BYTES,
@@ -15,7 +15,6 @@ from wire.pushes import (
     Address,
     AddressKind,
     Hours,
-    Reach,
     decode_rules,
     encode_number,
     encode_rules,
@@ -195,14 +194,3 @@ async def test_what_is_no_message_is_refused(home: Home, method: str, path: str)
     for data in (b"", b"\xa0", b"\xff" * 40, encode_number(1)[:-1]):
         answer = await phone.ask(method, path, data)
         assert (answer.status, answer.code) == (400, "malformed"), data
-
-
-async def test_a_gateway_that_pushes_to_nobody_says_so(tmp_path: Path) -> None:
-    async with open_served(tmp_path) as served:
-        phone = await served.enrolled()
-        reach = Reach.decode((await phone.ask("GET", "/v1/push")).data)
-        answers = [await phone.ask(method, path) for method, path in PATHS[1:]]
-
-    assert reach == Reach(b"", 0, waits=False, hours=Hours())
-    assert {(one.status, one.code) for one in answers} == {(409, "push-off")}
-    assert not (tmp_path / "vapid.key").exists()
