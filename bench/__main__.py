@@ -29,7 +29,7 @@ from bench.processes import PROJECT
 from bench.report import absences, as_json, put_in, table
 from bench.run import PEERS, Run
 from bench.scale import FULL, QUICK, TINY, Scale
-from bench.targets import COLUMNS, FOOTPRINT, PHONES, PLACES, RETURNING, STEPS, TARGETS
+from bench.targets import AT_PHONES, COLUMNS, FOOTPRINT, PLACES, TARGETS
 
 CACHE: Final = PROJECT / ".bench"
 DOCUMENT: Final = PROJECT / "docs" / "performance.md"
@@ -98,7 +98,7 @@ def written(run: Run, *, began: float) -> str:
         _origin(run, began),
         table(TARGETS, figures),
         table(FOOTPRINT, figures),
-        table((*PHONES, *RETURNING, *STEPS), figures, columns=PLACES),
+        table(AT_PHONES, figures, columns=PLACES),
         absences(run.absent),
     ]
     return "\n\n".join(one for one in parts if one)
@@ -146,7 +146,7 @@ def results(run: Run, *, began: float, scale: str) -> dict[str, Any]:
         "scale": scale,
         "machine": dict(machine_facts()),
         "rows": as_json((*TARGETS, *FOOTPRINT), run.figures)
-        + as_json((*PHONES, *RETURNING, *STEPS), run.figures, columns=PLACES),
+        + as_json(AT_PHONES, run.figures, columns=PLACES),
         "absent": run.absent,
         "figures": dict(sorted(run.figures.items())),
     }

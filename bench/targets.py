@@ -323,20 +323,6 @@ PHONES: Final = (
 )  # fmt: skip
 """What a phone's keys cost."""
 
-RETURNING: Final = (
-    Row("K7", "a phone is gone, with 1,000 letters in its archive: what the new one needs", (
-        Goal("s to the newest", _number("back.small.first"), 5.0),
-        Goal("s to all", _number("back.small.all"), 5.0),
-        Goal("bytes kept for a letter", _number("back.small.bytes")),
-    )),
-    Row("K8", "the same with 100,000", (
-        Goal("s to the newest", _number("back.large.first"), 5.0),
-        Goal("letters by then", _number("back.large.at_once")),
-        Goal("s to all", _number("back.large.all")),
-    )),
-)  # fmt: skip
-"""How long a phone that is gone is missed."""
-
 STEPS: Final = (
     Row("K9", "a read mark on its way to own devices, in a padded batch of 32", (
         Goal("bytes", _number("steps.mark.bytes"), 90.0),
@@ -353,3 +339,20 @@ STEPS: Final = (
     )),
 )  # fmt: skip
 """What it costs to keep own devices in step."""
+
+RETURNING: Final = (
+    Row("K12", "a phone is gone, with 1,000 letters in its archive: what the new one needs", (
+        Goal("s to the newest", _number("back.small.first"), 5.0),
+        Goal("s to all", _number("back.small.all"), 5.0),
+        Goal("bytes kept for a letter", _number("back.small.bytes")),
+    )),
+    Row("K13", "the same with 100,000", (
+        Goal("s to the newest", _number("back.large.first"), 5.0),
+        Goal("letters by then", _number("back.large.at_once")),
+        Goal("s to all", _number("back.large.all")),
+    )),
+)  # fmt: skip
+"""How long a phone that is gone is missed."""
+
+AT_PHONES: Final = (*PHONES, *STEPS, *RETURNING)
+"""All rows of phones, in the columns `PLACES`."""

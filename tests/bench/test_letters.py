@@ -42,7 +42,7 @@ def test_everything_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
 
     figures = {f"memory.{name}": value for name, value in found.items()}
     assert {f"to{devices}.rate" for devices in DEVICES} <= set(found)
-    for row in (one for one in PHONES if one.id <= "K6"):
+    for row in PHONES[:6]:
         judged = judge(row, figures, column="memory")
         assert None not in judged.values
         assert judge(row, figures, column="disk").verdict is Verdict.NOT_MEASURED

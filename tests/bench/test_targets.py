@@ -2,7 +2,18 @@
 
 import pytest
 
-from bench.targets import COLUMNS, FOOTPRINT, TARGETS, Goal, Row, Seen, Verdict, judge
+from bench.targets import (
+    AT_PHONES,
+    COLUMNS,
+    FOOTPRINT,
+    PLACES,
+    TARGETS,
+    Goal,
+    Row,
+    Seen,
+    Verdict,
+    judge,
+)
 
 
 def number(name: str) -> Goal:
@@ -89,9 +100,17 @@ def test_rates_are_compared_by_way_of_the_floor_of_their_minute() -> None:
 
 
 def test_no_two_rows_have_one_number_and_every_row_is_judged_with_nothing_measured() -> None:
-    rows = [*TARGETS, *FOOTPRINT]
+    tables = [((*TARGETS, *FOOTPRINT), COLUMNS), (AT_PHONES, PLACES)]
+    rows = [row for table, _ in tables for row in table]
 
     assert len({row.id for row in rows}) == len(rows)
-    assert {judge(row, {}, column=column).verdict for row in rows for column in COLUMNS} == {
-        Verdict.NOT_MEASURED
-    }
+    assert {
+        judge(row, {}, column=column).verdict
+        for table, columns in tables
+        for row in table
+        for column in columns
+    } == {Verdict.NOT_MEASURED}
+
+
+def test_the_rows_of_phones_are_numbered_in_their_order() -> None:
+    assert [row.id for row in AT_PHONES] == [f"K{one + 1}" for one in range(len(AT_PHONES))]
