@@ -24,6 +24,7 @@ from bench.footprint import FIRST, at_rest, idle_connections, quiet
 from bench.household import Played, furnish, make_day, play
 from bench.letters import letter_figures
 from bench.measures import Beside, Figures, deposit, drain, hand_in, live, live_rush
+from bench.newcomers import newcomer_figures
 from bench.peers.debian import unpack
 from bench.peers.nats import Nats
 from bench.peers.prosody import PACKAGES as PROSODY
@@ -136,6 +137,7 @@ class Run:
         self._floors()
         self._letters()
         self._returning()
+        await self._newcomers()
         await self._at_rest()
         await self._side_by_side()
         await self._slow_disk()
@@ -176,15 +178,33 @@ class Run:
 
     def _returning(self) -> None:
         """Measure how long a phone that is gone is missed; the large archive in the long form."""
-        large = [LARGE] if self.scale.letters >= FULL.letters else []
         for place, folder in (("memory", folder_in_memory()), ("disk", nullcontext(self.scratch))):
             with self.trying(f"{place}: coming back"), folder as within:
-                for count in [min(SMALL, self.scale.letters), *large]:
+                for name, count in self._archives():
                     figures = returning_figures(
                         within / f"back-{count}", count=count, processor=self.processors.server
                     )
-                    name = "large" if count == LARGE else "small"
                     self.note(f"{place}.back.{name}", figures)
+
+    def _archives(self) -> list[tuple[str, int]]:
+        """Return how many letters are in the archives of phones that are gone."""
+        large = [("large", LARGE)] if self.scale.letters >= FULL.letters else []
+        return [("small", min(SMALL, self.scale.letters)), *large]
+
+    async def _newcomers(self) -> None:
+        """Measure phones that come to a gateway: a further one, and one in place of another."""
+        for place, folder in (("memory", folder_in_memory()), ("disk", nullcontext(self.scratch))):
+            with self.trying(f"{place}: newcomers"), folder as within:
+                async with self._gateway("tls", f"newcomers-{place}") as gateway:
+                    await gateway.start()
+                    for name, count in self._archives():
+                        figures = newcomer_figures(
+                            within / f"newcomers-{count}",
+                            gateway.box.data,
+                            count=count,
+                            processor=self.processors.load,
+                        )
+                        self.note(f"{place}.newcomers.{name}", figures)
 
     async def _at_rest(self) -> None:
         async with AsyncExitStack() as stack:

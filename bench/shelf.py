@@ -77,6 +77,17 @@ def filled(folder: Path, *, count: int) -> Gone:
     with store.transaction():
         me = Me.begin(store, name="Ana", role=Role.PHONE, now=NOW)
         store.keep_note("gateway", HOME.encode())
+    write_letters(store, count)
+    archive = Archive(store, me, now=lambda: NOW)
+    while archive.waiting:
+        asyncio.run(_keep(archive, shelf))
+    gone = Gone(shelf, me.identity, store.note("card") or b"")
+    store.close()
+    return gone
+
+
+def write_letters(store: Store, count: int) -> None:
+    """Put letters into a phone's file as if they had come, the last one being the newest."""
     ben = Identity(
         PersonId(b"b" * 32), Device.generate(system_random), PersonKey.generate(1, system_random)
     )
@@ -89,12 +100,6 @@ def filled(folder: Path, *, count: int) -> Gone:
                 " VALUES (?, ?, 0, ?, ?, ?, ?)",
                 (item.id.raw, ben.person.raw, NOW + number, NOW, ben.device.id.raw, number + 1),
             )
-    archive = Archive(store, me, now=lambda: NOW)
-    while archive.waiting:
-        asyncio.run(_keep(archive, shelf))
-    gone = Gone(shelf, me.identity, store.note("card") or b"")
-    store.close()
-    return gone
 
 
 class Returned:

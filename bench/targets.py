@@ -354,5 +354,23 @@ RETURNING: Final = (
 )  # fmt: skip
 """How long a phone that is gone is missed."""
 
-AT_PHONES: Final = (*PHONES, *STEPS, *RETURNING)
+NEWCOMERS: Final = (
+    Row("K14", "time to add a device, at a running gateway", (
+        Goal("s", _number("newcomers.small.added.seconds")),
+        Goal("s of CPU on both phones", _number("newcomers.small.added.cpu")),
+    )),
+    Row("K15", "phone destroyed -> reading again, with the kit and 1,000 letters at its gateway", (
+        Goal("s to the newest", _number("newcomers.small.kit.first"), 5.0),
+        Goal("s to all", _number("newcomers.small.kit.all"), 5.0),
+        Goal("s of CPU on the phone", _number("newcomers.small.kit.cpu")),
+    )),
+    Row("K16", "the same with 100,000", (
+        Goal("s to the newest", _number("newcomers.large.kit.first"), 5.0),
+        Goal("s to all", _number("newcomers.large.kit.all")),
+        Goal("s of CPU on the phone", _number("newcomers.large.kit.cpu")),
+    )),
+)  # fmt: skip
+"""How soon a phone that comes to a gateway can be used."""
+
+AT_PHONES: Final = (*PHONES, *STEPS, *RETURNING, *NEWCOMERS)
 """All rows of phones, in the columns `PLACES`."""

@@ -30,6 +30,9 @@ def test_a_tiny_run_without_peers_fills_the_table(
     for row in ("4", "11", "12", "13", "15", "F1", "F8"):
         assert None not in rows[row, "plain"]["values"].values()
         assert rows[row, "tls"]["verdict"] == "not measured"
+    for row in ("K12", "K14", "K15"):
+        for place in ("memory", "disk"):
+            assert None not in rows[row, place]["values"].values()
     assert "| 14 | answering again" in shown
     assert "Not measured: redis: it is not wanted." in shown
 
