@@ -9,9 +9,11 @@ from peer.errors import PeerError
 from tests.essay.ledger import Ledger, Measure, Row
 from tests.essay.memory import MemoryUnreadable
 from tests.essay.rows import (
+    adding,
     centralised,
     devices,
     federated,
+    forced,
     lasting,
     lost,
     peer_to_peer,
@@ -22,7 +24,18 @@ from tests.essay.scene import scene
 
 __all__ = ["Played", "play"]
 
-ROOMS = (centralised, lasting, devices, peer_to_peer, federated, zero_knowledge, lost, stolen)
+ROOMS = (
+    centralised,
+    lasting,
+    devices,
+    adding,
+    peer_to_peer,
+    federated,
+    forced,
+    zero_knowledge,
+    lost,
+    stolen,
+)
 """Where the rows are; importing them enters them into the list."""
 
 

@@ -25,17 +25,23 @@ CORE: Final = (clock, merges, state)
     "letter, with the same draft and the same rule for what may ring",
 )
 async def changing_devices(scene: Scene) -> None:
-    half = scene.many(100, 10)
     box = await scene.gateway()
     anna, ben = await scene.household("Anna", "Ben", gateway=box)
     tablet = await second_device(scene, anna, box.box)
     await get_to_know(anna, tablet, ben)
-    await ben.write("Anna", [f"letter {number}" for number in range(half)])
-    scene.ledger.equal("letters read on the phone", len(await anna.texts()), half)
-    await ben.write("Anna", [f"letter {number}" for number in range(half, 2 * half)])
-    phone = await anna.on()
-    phone.keep_draft("Ben", "Dear Ben, about Sunday")
-    to_me = phone.contacts.named("Ben"), LaneClass.LETTER
+    await change_devices(scene, anna, tablet, ben)
+
+
+async def change_devices(scene: Scene, first: Pocket, tablet: Pocket, friend: Pocket) -> None:
+    """Read half a thread on one device, and the other half on the other one."""
+    half = scene.many(100, 10)
+    await friend.write(first.name, [f"letter {number}" for number in range(half)])
+    scene.ledger.equal("letters read on the phone", len(await first.texts()), half)
+    await friend.write(first.name, [f"letter {number}" for number in range(half, 2 * half)])
+    phone = await first.on()
+    draft = f"Dear {friend.name}, about Sunday"
+    phone.keep_draft(friend.name, draft)
+    to_me = phone.contacts.named(friend.name), LaneClass.LETTER
     await phone.notifications.set_rule(*to_me, WakeRule.NEVER)
     await phone.try_state()
 
@@ -45,12 +51,13 @@ async def changing_devices(scene: Scene) -> None:
     scene.ledger.equal("letters that are new on the tablet", len(shown), half)
     scene.ledger.equal("the first of them", shown[:1], [f"letter {half}"])
     other = await tablet.on()
-    drafts = [one.text for one in other.drafts("Ben")]
-    scene.ledger.equal("drafts on the tablet", drafts, ["Dear Ben, about Sunday"])
+    drafts = [one.text for one in other.drafts(friend.name)]
+    scene.ledger.equal("drafts on the tablet", drafts, [draft])
     lines = [one for one in await other.notifications.rules() if one.kind is LaneClass.LETTER]
-    scene.ledger.equal("rule for Ben there", [one.rule.name for one in lines], ["NEVER"])
+    rules = [one.rule.name for one in lines]
+    scene.ledger.equal(f"rule for {friend.name} there", rules, ["NEVER"])
     await other.try_state()
-    scene.ledger.equal("letters that are new on the phone then", await anna.texts(), [])
+    scene.ledger.equal("letters that are new on the phone then", await first.texts(), [])
 
 
 @row(
@@ -60,14 +67,25 @@ async def changing_devices(scene: Scene) -> None:
     "not is the same",
 )
 async def history_on_a_new_device(scene: Scene) -> None:
-    many = scene.many(500, 40)
     box = await scene.gateway()
     anna, ben = await scene.household("Anna", "Ben", gateway=box)
-    texts = [f"letter {number}" for number in range(many)]
-    await ben.write("Anna", texts)
-    scene.ledger.equal("letters read on the phone", len(await anna.texts()), many)
-    await anna.read()  # puts them into the archive
+    texts = await read_many(scene, anna, ben)
     tablet = await second_device(scene, anna, box.box)
+    await find_history(scene, tablet, ben, texts)
+
+
+async def read_many(scene: Scene, first: Pocket, friend: Pocket) -> list[str]:
+    """Read many letters on the first device, which puts them into the archive; return them."""
+    many = scene.many(500, 40)
+    texts = [f"letter {number}" for number in range(many)]
+    await friend.write(first.name, texts)
+    scene.ledger.equal("letters read on the phone", len(await first.texts()), many)
+    await first.read()  # puts them into the archive
+    return texts
+
+
+async def find_history(scene: Scene, tablet: Pocket, friend: Pocket, texts: list[str]) -> None:
+    """Look on a new device for letters that were read on the first one."""
     other = await tablet.on()
     await other.try_state()
     began = time.monotonic()
@@ -76,8 +94,8 @@ async def history_on_a_new_device(scene: Scene) -> None:
             pass
     scene.ledger.tell("seconds to fetch them", f"{time.monotonic() - began:.2f}")
     new = await tablet.texts()
-    there = await tablet.stream("Ben")
-    scene.ledger.equal("of them readable on the tablet", len(set(there) & set(texts)), many)
+    there = await tablet.stream(friend.name)
+    scene.ledger.equal("of them readable on the tablet", len(set(there) & set(texts)), len(texts))
     scene.ledger.equal("of them shown as new there", len(set(new) & set(texts)), 0)
 
 
