@@ -443,6 +443,7 @@ def waiting_because(trouble: str, name: str) -> str:
         "disk-full": f"the disk of {name}’s gateway is full",
         "no-prekeys": f"{name}’s phone has to come online once",
         "needs-bundles": f"{name}’s phone has to come online once",
+        "not-signed": f"{name}’s gateway gave out keys that {name} has not signed",
         "too-many-requests": f"{name}’s gateway wants us to come later",
         "busy": f"{name}’s gateway has too much to do",
     }.get(trouble, trouble)

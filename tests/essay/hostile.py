@@ -4,6 +4,8 @@ The environment says what:
 
     ESSAY_DROP     a share of parcels that are answered as stored and thrown away
     ESSAY_SHUFFLE  a file that counts what is held back and handed out twice; the order is by dice
+    ESSAY_FORGE    a file: while it is there, prekeys and a device of the gateway’s own are handed
+                   out as others’, and counted in it
     ESSAY_LEAK     a file whose words it keeps where ESSAY_LEAK_TO says: disk, memory, log, frames,
                    or tells its owner (status)
     ESSAY_RESTLESS how often in a second it wakes for nothing
@@ -21,6 +23,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from nacl.public import PrivateKey
+from nacl.signing import SigningKey
 from quart import Response
 
 from gateway.cli import main
@@ -28,6 +32,9 @@ from gateway.front import Front
 from gateway.mailbox.cursors import Resumed
 from gateway.mailbox.store import Deposited, MailboxStore
 from gateway.status import Running
+from gateway.sync.prekeys import PrekeyStore
+from gateway.sync.store import SyncStore
+from wire.card import DeviceEntry, Signed, StatementKind
 from wire.frames import (
     MAX_PARCELS,
     Cursor,
@@ -38,8 +45,10 @@ from wire.frames import (
     Result,
     encode_frame,
 )
-from wire.ids import DeviceId, SeatId
+from wire.ids import DeviceId, DeviceKey, LaneId, SeatId
 from wire.parcel import Parcel
+from wire.prekeys import Bundle, Prekey
+from wire.signing import sign
 
 Answer = Callable[[Deposited], None]
 HandIn = Callable[[MailboxStore, Sequence[Proved], Answer], None]
@@ -154,6 +163,62 @@ def shuffle(*, seed: int, count: Path) -> None:
         setattr(MailboxStore, lie.__name__, lie)
 
 
+KEY, DEVICE = b"k", b"d"
+"""What the counting file gets for each forged bundle, each card with a device too many."""
+
+
+def forge(*, count: Path) -> None:
+    """Let the store hand out bundles of its own making as those of devices, and cards likewise.
+
+    Args:
+        count: it forges while this file is there; it gets a byte for each misdeed.
+    """
+    own, exchange = SigningKey.generate(), bytes(PrivateKey.generate().public_key)
+    hand_out, look = PrekeyStore.hand_out, SyncStore.card
+
+    def note(misdeed: bytes) -> None:
+        with count.open("ab") as file:
+            file.write(misdeed)
+
+    def forged(true: Prekey) -> Prekey:
+        return Prekey.sign(own, kind=true.kind, id=true.id, public=exchange)
+
+    async def hand_out_forged(self: PrekeyStore, seat: SeatId, lane: LaneId) -> tuple[Bundle, ...]:
+        found = await hand_out(self, seat, lane)
+        if not count.exists():
+            return found
+        note(KEY * len(found))
+        await self.reset(seat, lane)  # true ones are to be had once it is honest again
+        return tuple(replace(one, signed=forged(one.signed)) for one in found)
+
+    async def card_forged(self: SyncStore, seat: SeatId) -> tuple[bytes, ...]:
+        found = await look(self, seat)
+        if not count.exists():
+            return found
+        note(DEVICE)
+        device = DeviceEntry(DeviceKey(bytes(own.verify_key)), exchange)
+        return (*found, _with_device(found[-1], device, own))
+
+    setattr(PrekeyStore, "hand_out", hand_out_forged)  # noqa: B010  # mypy lets nobody assign it
+    setattr(SyncStore, "card", card_forged)  # noqa: B010  # mypy lets nobody assign it
+
+
+def _with_device(newest: bytes, device: DeviceEntry, key: SigningKey) -> bytes:
+    """Continue a card with a device too many, in the name of one that is on it."""
+    below = Signed.decode(newest)
+    statement = replace(
+        below.statement,
+        kind=StatementKind.DEVICE,
+        seq=below.statement.seq + 1,
+        prev=below.hash,
+        devices=tuple(sorted((*below.statement.devices, device), key=lambda one: one.key.raw)),
+        signer=below.statement.devices[0].key.raw,
+        next_root=None,
+    )
+    body = statement.body()
+    return Signed(statement, body, sign(key, statement.kind.domain, body)).encode()
+
+
 def leak(words: bytes, *, to: str) -> None:
     """Keep `words` where nothing readable may ever lie."""
     match to:
@@ -210,6 +275,8 @@ def run() -> int:
         drop(float(share), seed=int(told["ESSAY_SEED"]), count=Path(told["ESSAY_DROPPED"]))
     if file := told.get("ESSAY_SHUFFLE"):
         shuffle(seed=int(told["ESSAY_SEED"]), count=Path(file))
+    if file := told.get("ESSAY_FORGE"):
+        forge(count=Path(file))
     if file := told.get("ESSAY_LEAK"):
         leak(Path(file).read_bytes(), to=told["ESSAY_LEAK_TO"])
     if times := told.get("ESSAY_RESTLESS"):

@@ -94,6 +94,15 @@ async def test_a_gateway_that_throws_away_what_it_says_is_stored_is_found_out(
     assert "looks at which a letter said to be stored was missing" in failed
 
 
+async def test_a_phone_that_seals_with_any_keys_it_is_given_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wire.prekeys.Bundle.verify", lambda _self: None)
+    failed = _failed(await _played("C11"))
+
+    assert "a letter for her waits, and it is said why" in failed
+
+
 async def test_a_gateway_that_grows_in_a_day_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes, files = count(start=0, step=5 << 20), count(start=20, step=3)
     monkeypatch.setattr("tests.essay.rows.lasting.memory", lambda _pid: next(sizes))

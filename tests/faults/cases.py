@@ -29,7 +29,7 @@ _FAMILIES: Final = {
     "NF": "01 02 03 06 09 10",  # networks
     "DS": "01 03 04 05 07 08 10 11 16 17",  # floods
     "BI": "01 02 04 05 06 07 09 11 12",  # what parsers are fed
-    "AZ": "01 02 03 04 06 07 08 10 12 15",  # who may do what
+    "AZ": "01 02 03 04 06 07 08 10 12 13 15",  # who may do what
     "CY": "01 02 03 04 06 07 08 10",  # keys and seals
     "PL": "01 03 05 07 12",  # what is left behind
     "CK": "01 02 04 05 08",  # clocks

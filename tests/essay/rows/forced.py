@@ -1,11 +1,18 @@
 """Rows on those who have power over a gateway: they lock people out, and make it lie."""
 
+import sqlite3
 import time
+from contextlib import closing
+from pathlib import Path
 from typing import Final
 
+from gateway.app import STORE_NAME
+from tests.essay.hostile import DEVICE, KEY
 from tests.essay.ledger import row
 from tests.essay.phones import Pocket
-from tests.essay.scene import Scene
+from tests.essay.rows.adding import add_by_command
+from tests.essay.scene import Scene, Watched
+from wire.parcel import HEADER_BYTES
 
 LOOKS: Final = 12
 
@@ -24,7 +31,7 @@ async def locked_out(scene: Scene) -> None:
     friends = [scene.pocket(name) for name in ("Ben", "Cleo", "Dan", "Emil")[: scene.many(4, 3)]]
     for place, friend in enumerate(friends):
         await friend.pair((other if place == 1 else box).box)
-        await anna.meet(friend)
+        await friend.meet(anna)  # a seat shows three codes at a time at most
     person = (await anna.on()).person
     for friend in friends:
         await friend.write("Anna", ["in the morning"])
@@ -78,3 +85,93 @@ async def locked_out(scene: Scene) -> None:
 async def _all_read(phones: list[Pocket]) -> None:
     for phone in phones:
         await phone.texts()
+
+
+@row(
+    "C11",
+    about="whoever runs the service can be forced to hand over or to change what is in it",
+    shown_by="the gateway puts in letters, a key of a contact and a device on her card, all of its "
+    "own making: letters shown 0, each reported; letters sealed to its keys 0, and it is said why",
+)
+async def forged(scene: Scene) -> None:
+    deeds = scene.theatre.folder / "deeds"
+    box = await scene.gateway(
+        "the forging box",
+        module="tests.essay.hostile",
+        environment={"ESSAY_FORGE": str(deeds)},
+    )
+    anna, ben, owner = await scene.household("Anna", "Ben", "the owner", gateway=box)
+    await owner.meet(ben)
+    await _all_read([anna, ben, owner])
+    await _letters(scene, box, anna, ben, owner)
+    await _keys(scene, anna, ben, deeds=deeds)
+
+
+async def _letters(scene: Scene, box: Watched, anna: Pocket, ben: Pocket, owner: Pocket) -> None:
+    """Let the owner of the gateway, whom Ben knows, write to him in Anna's name."""
+    many = scene.many(20, 4)
+    await anna.write("Ben", ["It is really me."])
+    await owner.write("Ben", ["It is me, Anna."] * many)
+    await box.box.stop()
+    with closing(sqlite3.connect(box.box.data / STORE_NAME)) as store, store:
+        rows = store.execute("SELECT number, lane, body FROM parcel ORDER BY number").fetchall()
+        (_, lane, body), *others = rows
+        for place, (number, own_lane, own) in enumerate(others):
+            # Sealed well, but by another; a copy of a true one; dice; a true one with its end cut.
+            put = (own, body, _dice(scene, len(own)), body[:-16] + bytes(16))[place % 4]
+            store.execute(
+                "UPDATE parcel SET lane = ?, body = ?, checksum = NULL WHERE number = ?",
+                (lane, put, number),
+            )
+            # Its own books have to be right, or it stops itself.
+            for one, more in (
+                (lane, len(put) + HEADER_BYTES),
+                (own_lane, -len(own) - HEADER_BYTES),
+            ):
+                store.execute(
+                    "UPDATE lane SET used_bytes = used_bytes + ? WHERE lane = ?", (more, one)
+                )
+    await box.start()
+    reading = await ben.read()
+    texts = [one.text for one in reading.letters]
+    scene.ledger.equal("forged letters that the gateway put in", len(others), many)
+    scene.ledger.equal("letters that Ben is shown", texts, ["It is really me."])
+    named = [one.contact for one in reading.troubles].count("Anna")
+    scene.ledger.equal("forged letters reported, as what came in Anna’s name", named, many)
+    scene.ledger.tell("reported as", ", ".join(sorted({one.code for one in reading.troubles})))
+
+
+async def _keys(scene: Scene, anna: Pocket, ben: Pocket, *, deeds: Path) -> None:
+    """Let the gateway hand out keys of its own, and a card with a device of its own."""
+    tablet = scene.pocket("Tablet")
+    await add_by_command(scene, anna, tablet)
+    await anna.write("Ben", ["I have a tablet now."])
+    scene.ledger.equal("Ben hears of it", await ben.texts(), ["I have a tablet now."])
+
+    deeds.touch()
+    peer = await ben.on()
+    state = await peer.send("Anna", "for your devices alone")
+    done = deeds.read_bytes()
+    scene.ledger.true("prekeys handed out as Anna’s that are not", KEY in done, done.count(KEY))
+    scene.ledger.true("cards with a device too many", DEVICE in done, done.count(DEVICE))
+    scene.ledger.true("a letter for her waits, and it is said why", state.waiting, state.text)
+    scene.ledger.equal("which is that the keys are forged", state.trouble, "not-signed")
+    cards = [peer.contacts.named("Anna").card, (await anna.on()).me.card]
+    for name, phone in (("phone", anna), ("tablet", tablet)):
+        scene.ledger.equal(f"letters that reached her {name}", await phone.texts(), [])
+    cards += [(await phone.on()).me.card for phone in (anna, tablet)]
+    scene.ledger.equal(
+        "devices on her card, on each phone", {len(one.devices) for one in cards}, {2}
+    )
+
+    deeds.unlink()
+    for phone in (anna, tablet, ben):
+        phone.days += 0.1
+    scene.ledger.equal("with true keys again it goes out; waiting", await peer.try_outbox(), 0)
+    for name, phone in (("phone", anna), ("tablet", tablet)):
+        texts = (await phone.texts())[-1:]
+        scene.ledger.equal(f"her {name} has it", texts, ["for your devices alone"])
+
+
+def _dice(scene: Scene, size: int) -> bytes:
+    return b"\x01" + scene.dice.randbytes(size - 1)

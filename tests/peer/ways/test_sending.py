@@ -444,3 +444,4 @@ def test_everything_a_gateway_may_answer_is_said_in_words(result: Result) -> Non
 
 def test_without_a_reason_it_just_waits() -> None:
     assert waiting_because("", "Ben") == "waiting here"
+    assert "Ben has not signed" in waiting_because("not-signed", "Ben")
