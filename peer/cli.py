@@ -438,8 +438,9 @@ async def _read(call: Call) -> int:
             if one.file is not None and arguments.save is not None and not one.outgoing
         }
         said = [letter_lines(one, saved=saved.get(one.number)) for one in reading.letters]
-        authors = dict.fromkeys(one.contact for one in reading.letters if not one.outgoing)
-        back = {name: peer.contacts.recovered(peer.contacts.named(name).person) for name in authors}
+        authors = {one.contact for one in reading.letters if not one.outgoing}
+        known = [one for one in peer.contacts.all() if one.name in authors]  # some are forgotten
+        back = {one.name: peer.contacts.recovered(one.person) for one in known}
         said += [_back_line(name, when) for name, when in back.items() if when is not None]
         said += [_missing_line(one) for one in reading.missing]
         said += [_trouble_line(one) for one in reading.troubles]
