@@ -15,7 +15,7 @@ from tests.essay.phones import Pocket
 from tests.essay.sockets import sockets_of
 from tests.faults.adapter import Box, Handset, Sender, letters, open_box
 from tests.faults.conftest import Amount
-from tests.faults.connection import Connection, NoAnswer, Refused
+from tests.faults.connection import NoAnswer, Refused
 from tests.faults.here import patience, times
 from tests.faults.oracle import check_bounds, check_disk, collect_and_check, memory
 from tests.faults.tools.bad_line import bad_line
@@ -188,11 +188,18 @@ def is_held(pid: int, port: int) -> bool:
     return any(one.there.endswith(f":{port:04X}") for one in sockets_of(pid))
 
 
-async def nudge_until(clock: LeapingClock, connection: Connection, ends: asyncio.Future[T]) -> T:
+async def nudge(box: Box) -> None:
+    """Ask for something on a new connection: those that were idle are over when time has leapt."""
+    connection = await box.connect()
+    await connection.nonce()
+    await connection.close()
+
+
+async def nudge_until(clock: LeapingClock, box: Box, ends: asyncio.Future[T]) -> T:
     """Let time leap until something comes of it: a process looks at the clock when it is asked."""
     async with asyncio.timeout(30):
         while not ends.done():
-            await connection.nonce()
+            await nudge(box)
             await asyncio.wait({ends}, timeout=0.05)
     return ends.result()
 
@@ -206,22 +213,20 @@ async def test_nf_06_a_phone_that_is_frozen_is_let_go_and_others_are_not_harmed(
         await box.start(environment=clock.environment())
         frozen, phone = await box.enrol(), await box.enrol()
         sender = await phone.sender()
-        visitor = await box.connect()
-        await visitor.nonce()
         live = await frozen.live()
         port = live.get_extra_info("sockname")[1]
         assert is_held(box.pid, port)
 
         clock.leap(31)
         pinged = asyncio.ensure_future(live.receive())
-        assert decode_frame((await nudge_until(clock, visitor, pinged)).data) == Ping()
+        assert decode_frame((await nudge_until(clock, box, pinged)).data) == Ping()
         waiting = asyncio.create_task(phone.fetch(wait=25))
-        await visitor.nonce()
+        await nudge(box)
         await sender.deposit(letters(sender.lane, 1))
         assert len(await waiting) == 1
         clock.leap(31)
         ended = asyncio.ensure_future(live.receive())
-        assert decode_frame((await nudge_until(clock, visitor, ended)).data) == Bye("too-slow")
+        assert decode_frame((await nudge_until(clock, box, ended)).data) == Bye("too-slow")
         assert (await live.receive()).type is aiohttp.WSMsgType.CLOSE
 
         await eventually(lambda: not is_held(box.pid, port))
@@ -238,8 +243,6 @@ async def test_nf_06_a_phone_that_stops_reading_in_the_middle_is_let_go(tmp_path
         sender = await phone.sender()
         for _ in range(12):
             await sender.deposit(letters(sender.lane, 1, size=MAX_BODY))
-        visitor = await box.connect()
-        await visitor.nonce()
         start = memory(box.pid)
         with await freeze_in_the_middle(phone) as frozen:
             port = frozen.getsockname()[1]
@@ -248,7 +251,7 @@ async def test_nf_06_a_phone_that_stops_reading_in_the_middle_is_let_go(tmp_path
             clock.leap(31)
             async with asyncio.timeout(30):
                 while is_held(box.pid, port):
-                    await visitor.nonce()
+                    await nudge(box)
 
         await collect_and_check(box, phone)
         check_bounds(box)
