@@ -86,7 +86,7 @@ def test_neither_is_it_when_it_was_killed_at_work(tmp_path: Path) -> None:
     opened(lock_first).close()
     lock(lock_first)
     program = """
-import pathlib, sys, time
+import pathlib, signal, sys
 from tests.peer.locked import CANARY, opened, sing
 store = opened(pathlib.Path(sys.argv[1]))
 store.db.execute("PRAGMA cache_size = 5")
@@ -95,7 +95,7 @@ with store.transaction():
     for number in range(2000):
         store.keep_note(f"canary again/{number}", CANARY * 10)
     print("ready", flush=True)
-    time.sleep(60)
+    signal.pause()
 """
     busy = subprocess.Popen([sys.executable, "-c", program, lock_first], stdout=subprocess.PIPE)
     assert busy.stdout is not None
