@@ -12,7 +12,6 @@ import hmac
 import json
 import os
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +26,7 @@ from nacl.signing import SigningKey
 
 from bench.figures import median
 from bench.phones import Ends, Household, answer, make_person, meet, next_statement
-from bench.processes import PROJECT
+from bench.processes import figures_of
 from wire.card import Card
 from wire.kdf import hkdf
 from wire.signing import signed_bytes
@@ -279,16 +278,7 @@ def measure(folder: Path, *, count: int) -> Figures:
 
 def letter_figures(folder: Path, *, count: int, processor: int) -> Figures:
     """Measure in a process of its own on one core."""
-    program = [sys.executable, "-m", "bench.letters", str(folder), str(count)]
-    done = subprocess.run(
-        ["taskset", "-c", str(processor), *program],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: Figures = json.loads(done.stdout)
-    return found
+    return figures_of("bench.letters", folder, count, processor=processor)
 
 
 def main(arguments: list[str]) -> int:

@@ -10,7 +10,6 @@ processor time is theirs; the gateway has its own.
 import asyncio
 import json
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Final
 
 from bench.figures import median
 from bench.letters import Taken, timed
-from bench.processes import PROJECT
+from bench.processes import figures_of
 from bench.seats import ask_owner
 from bench.shelf import write_letters
 from peer.app import Peer, open_peer
@@ -156,16 +155,7 @@ async def measure(folder: Path, data: Path, *, count: int) -> Figures:
 
 def newcomer_figures(folder: Path, data: Path, *, count: int, processor: int) -> Figures:
     """Measure in a process of its own on one core."""
-    program = [sys.executable, "-m", "bench.newcomers", str(folder), str(data), str(count)]
-    done = subprocess.run(
-        ["taskset", "-c", str(processor), *program],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: Figures = json.loads(done.stdout)
-    return found
+    return figures_of("bench.newcomers", folder, data, count, processor=processor)
 
 
 def main(arguments: list[str]) -> int:

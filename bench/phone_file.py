@@ -7,14 +7,13 @@ A commit stores one value of 200 bytes, as `peer.store` does it; both files use 
 
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Final
 
 from bench.figures import median
-from bench.processes import PROJECT
+from bench.processes import figures_of
 from peer.keys.file_key import FileKey, Header
 from peer.store import Store, open_store
 
@@ -79,16 +78,7 @@ def _open(home: Path, key: FileKey | None) -> Store:
 
 def file_figures(folder: Path, *, count: int, processor: int) -> Figures:
     """Measure in a process of its own on one core."""
-    program = [sys.executable, "-m", "bench.phone_file", str(folder), str(count)]
-    done = subprocess.run(
-        ["taskset", "-c", str(processor), *program],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: Figures = json.loads(done.stdout)
-    return found
+    return figures_of("bench.phone_file", folder, count, processor=processor)
 
 
 def main(arguments: list[str]) -> int:

@@ -6,10 +6,12 @@ started and still runs. CPU is user and system time in nanoseconds, as the sched
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -277,3 +279,26 @@ async def listening(port: int, process: Running, *, within: float = START_SECOND
         else:
             return time.perf_counter() - begun
     raise RuntimeError("a process takes no connections")
+
+
+def figures_of(module: str, *arguments: object, processor: int) -> dict[str, float]:
+    """Let a module of the bench measure in a process of its own on one core.
+
+    Args:
+        module: whose `main` prints its figures as JSON.
+        arguments: of its command line.
+        processor: the core.
+
+    Raises:
+        CalledProcessError: it could not.
+    """
+    program = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(
+        ["taskset", "-c", str(processor), *program],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, float] = json.loads(done.stdout)
+    return found

@@ -7,13 +7,12 @@ and stored, the newest first, with the file on a disk or in memory. Gateway and 
 """
 
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Final
 
-from bench.processes import PROJECT
+from bench.processes import figures_of
 from bench.shelf import Returned, filled
 
 SMALL: Final = 1_000
@@ -43,16 +42,7 @@ def measure(folder: Path, *, count: int) -> Figures:
 
 def returning_figures(folder: Path, *, count: int, processor: int) -> Figures:
     """Measure in a process of its own on one core."""
-    program = [sys.executable, "-m", "bench.returning", str(folder), str(count)]
-    done = subprocess.run(
-        ["taskset", "-c", str(processor), *program],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: Figures = json.loads(done.stdout)
-    return found
+    return figures_of("bench.returning", folder, count, processor=processor)
 
 
 def main(arguments: list[str]) -> int:

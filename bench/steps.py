@@ -8,7 +8,6 @@ of pycrdt, where that is installed.
 """
 
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, Final
 from bench.figures import median
 from bench.letters import cpu
 from bench.phones import Stepping, core_lines, make_stepping
-from bench.processes import PROJECT
+from bench.processes import figures_of
 
 THREADS: Final = 800
 TOGETHER: Final = 32
@@ -86,16 +85,7 @@ def library(changes: int) -> Figures:
 
 def step_figures(folder: Path, *, changes: int, processor: int) -> Figures:
     """Measure in a process of its own on one core."""
-    program = [sys.executable, "-m", "bench.steps", str(folder), str(changes)]
-    done = subprocess.run(
-        ["taskset", "-c", str(processor), *program],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: Figures = json.loads(done.stdout)
-    return found
+    return figures_of("bench.steps", folder, changes, processor=processor)
 
 
 def main(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from bench.processes import (
     Processors,
     Running,
     cpu_seconds,
+    figures_of,
     free_port,
     listening,
     memory,
@@ -103,3 +105,8 @@ def test_what_others_used_is_what_is_left() -> None:
 def test_a_meter_says_nothing_before_the_end() -> None:
     with pytest.raises(RuntimeError, match="not ended"):
         Meter(1).result()
+
+
+def test_a_module_that_cannot_measure_says_so() -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        figures_of("bench.letters", processor=Processors.here().server)
